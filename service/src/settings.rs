@@ -1,0 +1,548 @@
+//! Settings in three layers: flags over environment over a TOML file.
+//!
+//! There is one list of settings, the program's own flags. A variable or a key of the file becomes
+//! the default of its flag, so one parser checks all three layers and none can drift apart.
+
+use std::collections::BTreeMap;
+use std::error::Error as _;
+use std::ffi::OsString;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{Arg, ArgAction, Command, Parser};
+
+use crate::EXIT_CONFIG;
+
+/// The flag that names another settings file; a variable too, but not a key of the file.
+const CONFIG: &str = "config";
+
+/// Where a program's settings come from, besides its command line.
+#[derive(Clone, Copy, Debug)]
+pub struct Program {
+    /// `PREFIX_PORT` is the environment's name for `--port`.
+    pub prefix: &'static str,
+    /// Read if it exists and `--config` names no other.
+    pub default_file: &'static str,
+}
+
+/// Why the settings cannot be used, or that only help was asked for.
+#[derive(Debug, thiserror::Error)]
+pub enum SettingsError {
+    /// The command line is wrong, or asks for help or the version.
+    #[error(transparent)]
+    CommandLine(#[from] Box<clap::Error>),
+    /// The settings file cannot be read.
+    #[error("cannot read settings file {}: {source}", file.display())]
+    Read {
+        /// Its path.
+        file: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The settings file is not TOML.
+    #[error("{}, line {line}: {message}", file.display())]
+    Syntax {
+        /// Its path.
+        file: PathBuf,
+        /// Counted from 1.
+        line: usize,
+        /// What the parser expected.
+        message: String,
+    },
+    /// A key or variable that belongs to no setting.
+    #[error("{place}: unknown setting {key:?}; known are {known}")]
+    Unknown {
+        /// The file, or "environment".
+        place: String,
+        /// As written.
+        key: String,
+        /// All that there are, separated by commas.
+        known: String,
+    },
+    /// A value that its setting does not allow.
+    #[error("{place}: {key} = {value:?} is refused: {reason}")]
+    Value {
+        /// The file, or "environment".
+        place: String,
+        /// As written.
+        key: String,
+        /// As written; hidden if it is a secret.
+        value: String,
+        /// What is allowed.
+        reason: String,
+    },
+    /// Settings that parse but cannot be used together or on this machine.
+    #[error("{0}")]
+    Unusable(String),
+}
+
+impl SettingsError {
+    /// Prints what has to be said and gives the process's exit code: 0 for help, otherwise 78.
+    #[must_use]
+    pub fn report(&self) -> ExitCode {
+        if let Self::CommandLine(err) = self {
+            // Nothing can be done if standard error is closed.
+            let _ = err.print();
+            if matches!(
+                err.kind(),
+                ErrorKind::DisplayHelp | ErrorKind::DisplayVersion
+            ) {
+                return ExitCode::SUCCESS;
+            }
+        } else {
+            eprintln!("error: {self}");
+        }
+        ExitCode::from(EXIT_CONFIG)
+    }
+}
+
+impl Program {
+    /// The command line of `A` with each setting's variable named in its help.
+    #[must_use]
+    pub fn command<A: Parser>(&self) -> Command {
+        each_setting(A::command(), &|arg, key| {
+            let help = arg.get_help().map(ToString::to_string).unwrap_or_default();
+            arg.help(format!("{help} [env: {}]", self.variable(key)))
+        })
+    }
+
+    /// The name of the environment's variable for a flag.
+    #[must_use]
+    pub fn variable(&self, key: &str) -> String {
+        format!("{}_{}", self.prefix, key.to_uppercase().replace('-', "_"))
+    }
+
+    /// Settings of this process: its arguments, its environment and its settings file.
+    ///
+    /// # Errors
+    ///
+    /// [`SettingsError`] that names the place, the key, the value and what is allowed.
+    pub fn parse_process<A: Parser>(&self) -> Result<A, SettingsError> {
+        self.parse(std::env::args_os(), std::env::vars_os())
+    }
+
+    /// Settings from `args` (the program's name first) over `env` over the settings file.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::parse_process`].
+    pub fn parse<A: Parser>(
+        &self,
+        args: impl IntoIterator<Item = OsString>,
+        env: impl IntoIterator<Item = (OsString, OsString)>,
+    ) -> Result<A, SettingsError> {
+        let args: Vec<OsString> = args.into_iter().collect();
+        let command = self.command::<A>();
+        let known = Known::of(&command);
+
+        let env = self.read_environment(&known, env)?;
+        let named = config_argument(&args).or_else(|| {
+            env.get(CONFIG)
+                .and_then(|values| values.first())
+                .map(PathBuf::from)
+        });
+        let mut layered = match named {
+            Some(file) => read_file(&known, &file)?,
+            None if Path::new(self.default_file).exists() => {
+                read_file(&known, Path::new(self.default_file))?
+            }
+            None => Layer::new(),
+        };
+        layered.extend(env);
+
+        let command = each_setting(command, &|arg, key| match layered.get(key) {
+            Some(values) => arg.default_values(values).required(false),
+            None => arg,
+        });
+        let matches = command.try_get_matches_from(args).map_err(Box::new)?;
+        Ok(A::from_arg_matches(&matches).map_err(Box::new)?)
+    }
+
+    fn read_environment(
+        &self,
+        known: &Known,
+        env: impl IntoIterator<Item = (OsString, OsString)>,
+    ) -> Result<Layer, SettingsError> {
+        let place = "environment";
+        let mut layer = Layer::new();
+        for (name, value) in env {
+            let name = name.to_string_lossy();
+            let Some(rest) = name
+                .strip_prefix(self.prefix)
+                .and_then(|rest| rest.strip_prefix('_'))
+            else {
+                continue;
+            };
+            let key = rest.to_lowercase().replace('_', "-");
+            let Some(arg) = known.find(&key).filter(|_| self.variable(&key) == name) else {
+                return Err(SettingsError::Unknown {
+                    place: place.into(),
+                    key: name.into_owned(),
+                    known: known.list(|key| self.variable(key)),
+                });
+            };
+            let value = value.to_string_lossy().into_owned();
+            check(place, &name, arg, &value)?;
+            layer.insert(flag(arg).into(), vec![value]);
+        }
+        Ok(layer)
+    }
+}
+
+/// Values by flag; several for a flag that may be repeated.
+type Layer = BTreeMap<String, Vec<String>>;
+
+/// The flags that are settings: those of the program itself, not those of its subcommands alone.
+struct Known(Vec<Arg>);
+
+impl Known {
+    fn of(command: &Command) -> Self {
+        Self(
+            command
+                .get_arguments()
+                .filter(|arg| is_setting(arg))
+                .cloned()
+                .collect(),
+        )
+    }
+
+    fn find(&self, key: &str) -> Option<&Arg> {
+        self.0.iter().find(|arg| {
+            flag(arg) == key
+                || arg
+                    .get_all_aliases()
+                    .is_some_and(|aliases| aliases.contains(&key))
+        })
+    }
+
+    fn list(&self, name: impl Fn(&str) -> String) -> String {
+        let shown: Vec<_> = self
+            .0
+            .iter()
+            .filter(|arg| !arg.is_hide_set())
+            .map(|arg| name(flag(arg)))
+            .collect();
+        shown.join(", ")
+    }
+}
+
+fn is_setting(arg: &Arg) -> bool {
+    arg.get_long().is_some()
+        && matches!(
+            arg.get_action(),
+            ArgAction::Set | ArgAction::Append | ArgAction::SetTrue
+        )
+}
+
+fn flag(arg: &Arg) -> &str {
+    arg.get_long().unwrap_or_default()
+}
+
+/// Applies `change` to every setting of the command, and of its subcommands where they share it.
+fn each_setting(command: Command, change: &dyn Fn(Arg, &str) -> Arg) -> Command {
+    let known = Known::of(&command);
+    let apply = |arg: Arg| {
+        let key = flag(&arg).to_owned();
+        if is_setting(&arg) && known.find(&key).is_some() {
+            change(arg, &key)
+        } else {
+            arg
+        }
+    };
+    command
+        .mut_args(apply)
+        .mut_subcommands(|subcommand| subcommand.mut_args(apply))
+}
+
+/// The value of `--config`, before the real parser runs.
+fn config_argument(args: &[OsString]) -> Option<PathBuf> {
+    let mut args = args.iter().skip(1);
+    while let Some(arg) = args.next() {
+        let Some(text) = arg.to_str() else { continue };
+        if text == "--" {
+            break;
+        }
+        if let Some(rest) = text.strip_prefix("--").and_then(|t| t.strip_prefix(CONFIG)) {
+            if rest.is_empty() {
+                return args.next().map(PathBuf::from);
+            }
+            if let Some(value) = rest.strip_prefix('=') {
+                return Some(value.into());
+            }
+        }
+    }
+    None
+}
+
+fn read_file(known: &Known, file: &Path) -> Result<Layer, SettingsError> {
+    let text = fs::read_to_string(file).map_err(|source| SettingsError::Read {
+        file: file.to_owned(),
+        source,
+    })?;
+    // The parser's own message quotes the line, which may hold a secret.
+    let table: toml::Table =
+        text.parse()
+            .map_err(|err: toml::de::Error| SettingsError::Syntax {
+                file: file.to_owned(),
+                line: err
+                    .span()
+                    .and_then(|span| text.get(..span.start))
+                    .map_or(1, |before| before.matches('\n').count() + 1),
+                message: err.message().to_owned(),
+            })?;
+
+    let place = file.display().to_string();
+    let mut layer = Layer::new();
+    for (key, value) in table {
+        let Some(arg) = known.find(&key).filter(|arg| flag(arg) != CONFIG) else {
+            return Err(SettingsError::Unknown {
+                place,
+                key,
+                known: known.list(str::to_owned),
+            });
+        };
+        let refuse = |reason: &str| SettingsError::Value {
+            place: place.clone(),
+            key: key.clone(),
+            value: shown(arg, &value.to_string()),
+            reason: reason.to_owned(),
+        };
+        let values = match &value {
+            toml::Value::Array(items) if matches!(arg.get_action(), ArgAction::Append) => items
+                .iter()
+                .map(scalar)
+                .collect::<Option<Vec<_>>>()
+                .ok_or_else(|| refuse("expected a list of strings"))?,
+            other => vec![scalar(other).ok_or_else(|| refuse("expected one value"))?],
+        };
+        for value in &values {
+            check(&place, &key, arg, value)?;
+        }
+        if layer.insert(flag(arg).into(), values).is_some() {
+            return Err(refuse("the same setting is there under another name"));
+        }
+    }
+    Ok(layer)
+}
+
+fn scalar(value: &toml::Value) -> Option<String> {
+    match value {
+        toml::Value::String(text) => Some(text.clone()),
+        toml::Value::Integer(number) => Some(number.to_string()),
+        toml::Value::Float(number) => Some(number.to_string()),
+        toml::Value::Boolean(choice) => Some(choice.to_string()),
+        _ => None,
+    }
+}
+
+/// A setting whose default is hidden in the help is a secret.
+fn shown(arg: &Arg, value: &str) -> String {
+    if arg.is_hide_default_value_set() {
+        "(hidden)".into()
+    } else {
+        value.into()
+    }
+}
+
+/// Lets the flag's own parser judge one value, to name the place that it came from.
+fn check(place: &str, key: &str, arg: &Arg, value: &str) -> Result<(), SettingsError> {
+    let alone = Command::new("value").arg(arg.clone().required(false));
+    let Err(err) =
+        alone.try_get_matches_from(["value".to_owned(), format!("--{}={value}", flag(arg))])
+    else {
+        return Ok(());
+    };
+    let reason = match (err.source(), err.get(ContextKind::ValidValue)) {
+        (Some(source), _) => source.to_string(),
+        (None, Some(ContextValue::Strings(allowed))) => {
+            format!("expected one of {}", allowed.join(", "))
+        }
+        _ => err.kind().to_string(),
+    };
+    Err(SettingsError::Value {
+        place: place.to_owned(),
+        key: key.to_owned(),
+        value: shown(arg, value),
+        reason,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write as _;
+
+    const PROGRAM: Program = Program {
+        prefix: "CV_TEST",
+        default_file: "/nonexistent/config.toml",
+    };
+
+    #[derive(Debug, Parser)]
+    #[command(name = "test", args_conflicts_with_subcommands = true)]
+    struct Args {
+        #[command(flatten)]
+        run: Run,
+        #[command(subcommand)]
+        command: Option<Sub>,
+    }
+
+    #[derive(Debug, clap::Args)]
+    struct Run {
+        /// Settings file
+        #[arg(long)]
+        config: Option<PathBuf>,
+        /// Port
+        #[arg(long, default_value_t = 5001)]
+        port: u16,
+        /// Secret
+        #[arg(long, hide_default_value = true, value_parser = crate::value::text(3..=8))]
+        token: Option<String>,
+        /// Source
+        #[arg(long, visible_alias = "camera", default_value = "0")]
+        source: String,
+        /// Burn in
+        #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value_t = false)]
+        burn_in: bool,
+        /// Control
+        #[arg(long)]
+        control: Vec<String>,
+        /// Log
+        #[arg(long, value_parser = ["info", "debug"], default_value = "info")]
+        log: String,
+    }
+
+    #[derive(Debug, clap::Subcommand)]
+    enum Sub {
+        Listen {
+            #[arg(long, default_value_t = 1)]
+            port: u16,
+            #[arg(long)]
+            json: bool,
+        },
+    }
+
+    fn file(text: &str) -> tempfile::NamedTempFile {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        file.write_all(text.as_bytes()).unwrap();
+        file
+    }
+
+    fn parse(args: &[&str], env: &[(&str, &str)], toml: &str) -> Result<Args, SettingsError> {
+        let file = file(toml);
+        let config = file.path().to_str().unwrap();
+        let env: Vec<(&str, &str)> = [("CV_TEST_CONFIG", config), ("HOME", "/")]
+            .into_iter()
+            .chain(env.iter().copied())
+            .collect();
+        PROGRAM.parse(
+            ["test"].iter().chain(args).map(OsString::from),
+            env.into_iter().map(|(k, v)| (k.into(), v.into())),
+        )
+    }
+
+    fn message(args: &[&str], env: &[(&str, &str)], toml: &str) -> String {
+        parse(args, env, toml).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn flags_win_over_environment_over_file_over_default() {
+        let port =
+            |args: &[&str], env: &[(&str, &str)], toml| parse(args, env, toml).unwrap().run.port;
+        let env = [("CV_TEST_PORT", "2")];
+        assert_eq!(port(&["--port", "1"], &env, "port = 3"), 1);
+        assert_eq!(port(&[], &env, "port = 3"), 2);
+        assert_eq!(port(&[], &[], "port = 3"), 3);
+        assert_eq!(port(&[], &[], ""), 5001);
+    }
+
+    #[test]
+    fn switches_and_lists_come_from_every_layer() {
+        let args = parse(&[], &[], "burn-in = true\ncontrol = [\"a=1\", \"b=2\"]").unwrap();
+        assert!(args.run.burn_in);
+        assert_eq!(args.run.control, ["a=1", "b=2"]);
+        let args = parse(&["--burn-in=false"], &[], "burn-in = true").unwrap();
+        assert!(!args.run.burn_in);
+        assert!(parse(&["--burn-in"], &[], "").unwrap().run.burn_in);
+        let args = parse(&[], &[("CV_TEST_BURN_IN", "true")], "").unwrap();
+        assert!(args.run.burn_in);
+    }
+
+    #[test]
+    fn subcommands_share_the_settings_they_have() {
+        let args = parse(&["listen"], &[], "port = 3\ntoken = \"abc\"").unwrap();
+        let Some(Sub::Listen { port, json }) = args.command else {
+            panic!("{args:?}");
+        };
+        assert_eq!((port, json), (3, false));
+    }
+
+    #[test]
+    fn an_alias_is_the_same_setting() {
+        assert_eq!(parse(&[], &[], "camera = 2").unwrap().run.source, "2");
+        assert_eq!(
+            parse(
+                &["--source", "test"],
+                &[("CV_TEST_CAMERA", "1")],
+                "camera = 2"
+            )
+            .unwrap()
+            .run
+            .source,
+            "test"
+        );
+        assert!(message(&[], &[], "camera = 2\nsource = 1").contains("under another name"));
+    }
+
+    #[test]
+    fn errors_name_place_key_value_and_what_is_allowed() {
+        let text = message(&[], &[], "port = 70000");
+        for part in ["/", "port", "70000", "65535"] {
+            assert!(text.contains(part), "{text}");
+        }
+        let text = message(&[], &[("CV_TEST_LOG", "loud")], "");
+        for part in ["environment", "CV_TEST_LOG", "loud", "info, debug"] {
+            assert!(text.contains(part), "{text}");
+        }
+        let text = message(&[], &[], "prot = 1");
+        assert!(
+            text.contains("\"prot\"") && text.contains("port, "),
+            "{text}"
+        );
+        let text = message(&[], &[("CV_TEST_PROT", "1")], "");
+        assert!(
+            text.contains("CV_TEST_PROT") && text.contains("CV_TEST_PORT"),
+            "{text}"
+        );
+        let text = message(&[], &[], "port = [1]");
+        assert!(text.contains("expected one value"), "{text}");
+        let text = message(&[], &[], "\nport = \n");
+        assert!(text.contains("line 2"), "{text}");
+        assert!(message(&["--prot", "1"], &[], "").contains("--prot"));
+    }
+
+    #[test]
+    fn a_secret_is_in_no_message_and_no_help() {
+        let text = message(&[], &[], "token = \"x\"");
+        assert!(
+            text.contains("token") && text.contains("(hidden)"),
+            "{text}"
+        );
+        let text = message(&[], &[], "token = \"hunter2\" oops");
+        assert!(!text.contains("hunter2"), "{text}");
+        let text = message(&["--help"], &[], "token = \"hunter2\"");
+        assert!(
+            text.contains("CV_TEST_TOKEN") && !text.contains("hunter2"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn a_named_file_must_exist() {
+        let text = message(&["--config", "/nonexistent/named.toml"], &[], "");
+        assert!(text.contains("/nonexistent/named.toml"), "{text}");
+        assert!(message(&["--config=/nonexistent/n.toml"], &[], "").contains("/n.toml"));
+    }
+}
