@@ -1,1 +1,3 @@
+//! The agent's binary.
+
 fn main() {}

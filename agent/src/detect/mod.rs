@@ -1,36 +1,25 @@
 //! Finds objects in JPEG pictures with an SSD model.
+//!
+//! ```text
+//! JPEG --decode--> RGB --resize--> input tensor --engine--> output tensors --layout--> Detection
+//! ```
+//!
+//! Every buffer is allocated when the model is loaded. A [`Detection`] holds a class index; labels
+//! are looked up, and copied, only where an object leaves the process ([`Detection::to_object`]).
+
+mod config;
+mod labels;
+mod track;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use cv_protocol::Object;
 
-/// Which runtime executes the model.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum EngineChoice {
-    /// The faster one that works.
-    #[default]
-    Auto,
-    /// LiteRT, opened at run time.
-    LiteRt,
-    /// TensorFlow Lite 1.15, linked into the binary.
-    TfLite,
-}
-
-/// What a detector is to load, and what it is to report.
-#[derive(Clone, Debug)]
-pub struct DetectorConfig {
-    /// The `.tflite` file; `None` for the default model.
-    pub model: Option<PathBuf>,
-    /// One label a line; `None` for those that belong to the model.
-    pub labels: Option<PathBuf>,
-    /// Which runtime.
-    pub engine: EngineChoice,
-    /// Threads of the runtime; `None` for one per core, at most four.
-    pub threads: Option<usize>,
-    /// Objects below this score are not reported, 0 to 1.
-    pub min_score: f32,
-}
+pub use config::{DetectorArgs, DetectorConfig, EngineChoice};
+pub use labels::Labels;
+pub use track::{TrackCounts, Tracker};
 
 /// What was loaded, for the start-up log and the text card.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,6 +32,32 @@ pub struct DetectorInfo {
     pub accelerator: String,
     /// Number of classes.
     pub labels: usize,
+}
+
+/// One object found, in terms of the model.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Detection {
+    /// Index into the detector's [`Labels`].
+    pub class: u32,
+    /// 0 to 1.
+    pub score: f32,
+    /// ymin, xmin, ymax, xmax as fractions of the picture, within 0 to 1.
+    pub bounding_box: [f32; 4],
+    /// The same for one object from frame to frame; set by [`Tracker::update`].
+    pub id: Option<u64>,
+}
+
+impl Detection {
+    /// The object as it is sent.
+    #[must_use]
+    pub fn to_object(&self, labels: &Labels) -> Object {
+        Object {
+            label: labels.name(self.class).into_owned(),
+            score: self.score,
+            bounding_box: self.bounding_box,
+            id: self.id,
+        }
+    }
 }
 
 /// Time that each stage of one detection took.
@@ -61,9 +76,13 @@ pub struct StageTimes {
 /// A loaded model with all the buffers it needs.
 pub struct Detector {
     info: DetectorInfo,
+    labels: Arc<Labels>,
 }
 
 /// Why a detector could not be loaded, or a picture not be searched.
+///
+/// What [`Detector::load`] returns is a bad setting: trying again does not help. What
+/// [`Detector::detect`] returns concerns that picture alone.
 #[derive(Debug, thiserror::Error)]
 pub enum DetectError {
     /// Not built yet.
@@ -87,7 +106,13 @@ impl Detector {
         &self.info
     }
 
-    /// Searches one JPEG picture; `objects` is cleared and filled, highest score first.
+    /// Names of the classes; a clone may be kept by whoever sends detections.
+    #[must_use]
+    pub fn labels(&self) -> &Arc<Labels> {
+        &self.labels
+    }
+
+    /// Searches one JPEG picture; `found` is cleared and filled, highest score first.
     ///
     /// # Errors
     ///
@@ -95,10 +120,10 @@ impl Detector {
     pub fn detect(
         &mut self,
         jpeg: &[u8],
-        objects: &mut Vec<Object>,
+        found: &mut Vec<Detection>,
     ) -> Result<StageTimes, DetectError> {
         let _ = jpeg;
-        objects.clear();
+        found.clear();
         Ok(StageTimes::default())
     }
 }

@@ -1,0 +1,187 @@
+//! What a user may set about detection.
+
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use serde::Deserialize;
+
+/// Which runtime executes the model.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[value(rename_all = "lowercase")]
+pub enum EngineChoice {
+    /// The fastest one that works here
+    #[default]
+    Auto,
+    /// LiteRT, opened at run time if its library is there
+    LiteRt,
+    /// TensorFlow Lite 1.15, part of the program
+    TfLite,
+}
+
+/// A smallest score for one class, written `LABEL=SCORE`.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct LabelScore {
+    /// The class, as in the labels (letter case does not matter).
+    pub label: String,
+    /// Smallest score, 0 to 1.
+    pub score: f32,
+}
+
+impl FromStr for LabelScore {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        text.rsplit_once('=')
+            .and_then(|(label, score)| {
+                let label = label.trim();
+                (!label.is_empty()).then_some(())?;
+                Some(Self {
+                    label: label.to_owned(),
+                    score: score_from_str(score.trim()).ok()?,
+                })
+            })
+            .ok_or_else(|| {
+                format!("{text:?} is not LABEL=SCORE with a score of 0 to 1, as in person=0.6")
+            })
+    }
+}
+
+impl TryFrom<String> for LabelScore {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        text.parse()
+    }
+}
+
+/// Reads a score, 0 to 1.
+///
+/// # Errors
+///
+/// A sentence that names the text and what was expected.
+pub fn score_from_str(text: &str) -> Result<f32, String> {
+    text.parse()
+        .ok()
+        .filter(|score| (0.0..=1.0).contains(score))
+        .ok_or_else(|| format!("{text:?} is not a score; expected a number from 0 to 1"))
+}
+
+/// Flags about detection; what is absent takes its default in [`DetectorConfig`].
+#[derive(Clone, Debug, Default, PartialEq, clap::Args)]
+pub struct DetectorArgs {
+    /// Model to run (.tflite); default: the one shipped with the program
+    #[arg(long, env = "CV_AGENT_MODEL", value_name = "FILE")]
+    pub model: Option<PathBuf>,
+    /// Labels: one a line, `id name` lines or a JSON list; default: those of the model
+    #[arg(long, env = "CV_AGENT_LABELS", value_name = "FILE")]
+    pub labels: Option<PathBuf>,
+    /// Runtime that executes the model [default: auto]
+    #[arg(long, env = "CV_AGENT_ENGINE", value_enum)]
+    pub engine: Option<EngineChoice>,
+    /// LiteRT's library; default: libLiteRt.so beside the program, in /usr/lib/cv-agent or in the
+    /// user's cache
+    #[arg(long, env = "CV_AGENT_LITERT_LIB", value_name = "FILE")]
+    pub litert_lib: Option<PathBuf>,
+    /// Threads of the runtime, 1 to 64 [default: one per core, at most 4]
+    #[arg(long, env = "CV_AGENT_THREADS", value_name = "N", value_parser = clap::value_parser!(u8).range(1..=64))]
+    pub threads: Option<u8>,
+    /// Smallest score that is reported, 0 to 1 [default: 0.5]
+    #[arg(long, env = "CV_AGENT_MIN_SCORE", value_name = "SCORE", value_parser = score_from_str)]
+    pub min_score: Option<f32>,
+    /// Smallest scores of single classes, as in person=0.6,dog=0.3
+    #[arg(
+        long,
+        env = "CV_AGENT_LABEL_SCORES",
+        value_name = "LABEL=SCORE",
+        value_delimiter = ','
+    )]
+    pub label_scores: Vec<LabelScore>,
+    /// Report these classes only, as in person,car
+    #[arg(
+        long,
+        env = "CV_AGENT_LABELS_WANTED",
+        value_name = "LABEL",
+        value_delimiter = ','
+    )]
+    pub labels_wanted: Vec<String>,
+    /// Most objects reported for a picture, 1 to 1000 [default: 100]
+    #[arg(long, env = "CV_AGENT_MAX_OBJECTS", value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1000))]
+    pub max_objects: Option<u16>,
+    /// Line of the labels that the model's class 0 has; worked out from the model unless given
+    #[arg(
+        long,
+        env = "CV_AGENT_CLASS_OFFSET",
+        value_name = "N",
+        allow_negative_numbers = true
+    )]
+    pub class_offset: Option<i32>,
+}
+
+/// What a detector is to load, and what it is to report.
+#[derive(Clone, Debug)]
+pub struct DetectorConfig {
+    /// The `.tflite` file; `None` for the default model.
+    pub model: Option<PathBuf>,
+    /// Labels; `None` for those that belong to the model.
+    pub labels: Option<PathBuf>,
+    /// Which runtime.
+    pub engine: EngineChoice,
+    /// LiteRT's library; `None` to look in the usual places.
+    pub litert_lib: Option<PathBuf>,
+    /// Threads of the runtime; `None` for one per core, at most four.
+    pub threads: Option<usize>,
+    /// Objects below this score are not reported, 0 to 1.
+    pub min_score: f32,
+    /// Instead of `min_score` for these classes.
+    pub label_scores: Vec<LabelScore>,
+    /// Report these classes only; empty for all.
+    pub labels_wanted: Vec<String>,
+    /// Most objects reported for a picture.
+    pub max_objects: usize,
+    /// Line of the labels that the model's class 0 has; `None` to work it out.
+    pub class_offset: Option<i32>,
+}
+
+impl Default for DetectorConfig {
+    fn default() -> Self {
+        Self::from(DetectorArgs::default())
+    }
+}
+
+impl From<DetectorArgs> for DetectorConfig {
+    fn from(args: DetectorArgs) -> Self {
+        Self {
+            model: args.model,
+            labels: args.labels,
+            engine: args.engine.unwrap_or_default(),
+            litert_lib: args.litert_lib,
+            threads: args.threads.map(usize::from),
+            min_score: args.min_score.unwrap_or(0.5),
+            label_scores: args.label_scores,
+            labels_wanted: args.labels_wanted,
+            max_objects: args.max_objects.map_or(100, usize::from),
+            class_offset: args.class_offset,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn label_scores_are_read_from_the_last_equals_sign() {
+        assert_eq!(
+            "traffic light=0.25".parse(),
+            Ok(LabelScore {
+                label: "traffic light".into(),
+                score: 0.25
+            })
+        );
+        for text in ["person", "=0.5", "person=", "person=2", "person=NaN"] {
+            assert!(text.parse::<LabelScore>().unwrap_err().contains(text));
+        }
+    }
+}
