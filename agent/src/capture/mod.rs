@@ -1,15 +1,26 @@
 //! Where pictures come from: cameras, clips, streams and the test picture.
 //!
+//! ```text
+//! SourceSpec ("0", "clip.avi", "http://...", "exec:...", "test")
+//!     -> Opener::open -> Box<dyn Source> -> next(timeout) -> Picture (JPEG, time, size)
+//! ```
+//!
 //! Every source answers within the time it is given, so the capture thread can always stop, and
-//! notices a camera that is gone or silent.
+//! notices a camera that is gone or silent: [`CaptureError::Lost`] and [`CaptureError::Silent`]
+//! come out of [`Source::next`], after which the caller drops the source and opens it again.
 
-use std::path::PathBuf;
+mod error;
+mod spec;
+
 use std::time::Duration;
 
 use bytes::Bytes;
 use cv_protocol::Timestamp;
 
 use crate::frame::Resolution;
+
+pub use error::CaptureError;
+pub use spec::{SourceSpec, SpecError};
 
 /// A picture as a source delivers it; the capture thread makes a [`crate::frame::Frame`] of it.
 #[derive(Clone, Debug)]
@@ -20,7 +31,8 @@ pub struct Picture {
     pub captured_at: Timestamp,
     /// Its size.
     pub resolution: Resolution,
-    /// How many pictures the source lost before this one (driver's sequence gaps, bad pictures).
+    /// How many pictures were lost since the one before: gaps in the driver's sequence numbers,
+    /// newer ones that were waiting already, and those that were not usable.
     pub skipped: u64,
 }
 
@@ -31,7 +43,7 @@ pub trait Source: Send {
     /// # Errors
     ///
     /// [`CaptureError`], after which the source is dropped; whether it is worth opening it again
-    /// says [`CaptureError::is_transient`].
+    /// says [`Opener::should_retry`].
     fn next(&mut self, timeout: Duration) -> Result<Option<Picture>, CaptureError>;
 
     /// What is open, for a person to read: device, format, size and rate.
@@ -39,31 +51,104 @@ pub trait Source: Send {
 
     /// The rate that the source promises, in frames per second, if it knows.
     fn nominal_fps(&self) -> Option<f32>;
+
+    /// What happened to the pictures since the source was opened.
+    fn counts(&self) -> Counts {
+        Counts::default()
+    }
+}
+
+/// What happened to pictures on their way out of a source, since it was opened.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Lost before they reached us, by the driver's sequence numbers.
+    pub lost: u64,
+    /// Left out because a newer one was there already.
+    pub stale: u64,
+    /// Dropped because they were not usable pictures.
+    pub bad: u64,
+    /// Delivered after a repair (Huffman tables added, EOI added, padding cut).
+    pub repaired: u64,
+    /// Delivered as a copy, because the driver would have run out of buffers otherwise.
+    pub copied: u64,
 }
 
 /// What the user wants of a source.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Wanted {
-    /// Largest picture; a camera's nearest mode that is not larger is chosen.
+    /// Largest picture; a camera's nearest mode that is not larger is chosen. Clips, streams and
+    /// pictures come at the size they have.
     pub max_size: Resolution,
-    /// Most frames per second.
+    /// Frames per second that a camera or the test picture is to make. Clips and streams have
+    /// their own rate.
     pub fps: f32,
+    /// Camera controls to set, `name` and value, in this order (`--control brightness=128`).
+    pub controls: Vec<(String, String)>,
 }
 
-/// Why no picture could be captured.
-#[derive(Debug, thiserror::Error)]
-pub enum CaptureError {
-    /// The device, file or address is not there (yet).
-    #[error("{} is not there", .0.display())]
-    Absent(PathBuf),
-}
-
-impl CaptureError {
-    /// Whether trying again can succeed without someone changing the settings.
-    #[must_use]
-    pub fn is_transient(&self) -> bool {
-        match self {
-            Self::Absent(_) => true,
+impl Default for Wanted {
+    fn default() -> Self {
+        Self {
+            max_size: Resolution {
+                width: 640,
+                height: 480,
+            },
+            fps: 30.0,
+            controls: Vec::new(),
         }
     }
+}
+
+/// Opens one source again and again, as long as the agent runs.
+///
+/// It remembers two things: the stable name of a camera, so that `/dev/video0` that comes back as
+/// `/dev/video2` is found; and that the source has worked once, after which no fault of it is
+/// taken for a bad setting.
+#[derive(Debug)]
+pub struct Opener {
+    spec: SourceSpec,
+    wanted: Wanted,
+    opened_once: bool,
+}
+
+impl Opener {
+    /// Nothing is opened yet.
+    #[must_use]
+    pub fn new(spec: SourceSpec, wanted: Wanted) -> Self {
+        Self {
+            spec,
+            wanted,
+            opened_once: false,
+        }
+    }
+
+    /// Opens the source; may take up to two seconds.
+    ///
+    /// # Errors
+    ///
+    /// [`CaptureError`], which names the source and what was expected of it.
+    pub fn open(&mut self) -> Result<Box<dyn Source>, CaptureError> {
+        let source = open(&self.spec, &self.wanted)?;
+        self.opened_once = true;
+        Ok(source)
+    }
+
+    /// Whether opening again after `error` can succeed without someone changing the settings.
+    #[must_use]
+    pub fn should_retry(&self, error: &CaptureError) -> bool {
+        self.opened_once || error.is_transient()
+    }
+}
+
+/// Opens a source once; [`Opener`] is for those that are to come back.
+///
+/// # Errors
+///
+/// [`CaptureError`], which names the source and what was expected of it.
+pub fn open(spec: &SourceSpec, wanted: &Wanted) -> Result<Box<dyn Source>, CaptureError> {
+    let _ = wanted;
+    Err(CaptureError::Unusable {
+        what: spec.to_string(),
+        reason: "this kind of source is not built yet".into(),
+    })
 }
