@@ -1,0 +1,117 @@
+// The tutorial's three programs, ready to start.
+import os from 'node:os';
+import path from 'node:path';
+import { createRequire } from 'node:module';
+import { fileURLToPath } from 'node:url';
+import jpeg from 'jpeg-js';
+import { io as io4 } from 'socket.io-client';
+import { Process, freePort, listening } from './processes.mjs';
+
+const require = createRequire(import.meta.url);
+const io2 = require('socket.io-client-v2');
+
+const here = path.dirname(path.dirname(fileURLToPath(import.meta.url)));
+const root = path.resolve(here, '../..');
+const cache = path.join(process.env.XDG_CACHE_HOME ?? path.join(os.homedir(), '.cache'), 'cv-agent');
+
+export const clip = path.join(root, 'models/clip/demo.mjpeg');
+export const model = path.join(root, 'models/ssd_mobilenet_v2_oid_fp16.tflite');
+export const labels = path.join(root, 'models/ssd_mobilenet_v2_oid.labels.txt');
+
+/** Versions of the tutorial's packages: `current`, and those it `pinned`. */
+export const STACKS = ['current', 'pinned'];
+
+export const python = (stack) => path.join(cache, `tutorial-${stack}`, 'bin', 'python');
+
+/** The browser script of socket.io-client: `2` is 2.0.3, as on the tutorial's page. */
+export const browserScript = (client) => path.join(here, 'node_modules',
+  client === 2 ? 'socket.io-client-v2/dist/socket.io.js' : 'socket.io-client/dist/socket.io.js');
+
+/** Starts the tutorial's server; its page loads the client script that fits it. */
+export async function startServer(stack, { asyncMode = 'eventlet', port } = {}) {
+  port ??= await freePort();
+  const script = browserScript(stack === 'pinned' ? 2 : 4);
+  const server = new Process(python(stack),
+    [path.join(here, 'peers/server.py'), '--port', port, '--async-mode', asyncMode, '--socketio-js', script],
+    { name: `tutorial server (${stack}, ${asyncMode})` });
+  await listening(server, port);
+  return Object.assign(server, { port, url: `http://127.0.0.1:${port}` });
+}
+
+/** Starts the tutorial's CV client on the clip. */
+export function startClient(stack, port, { fps = 20, source = clip, detect = true, stamp = false, args = [] } = {}) {
+  const given = ['--camera', source, '--server-addr', '127.0.0.1', '--server-port', port, '--stream-fps', fps];
+  if (detect) given.push('--model', model, '--labels', labels);
+  if (stamp) given.push('--stamp');
+  return new Process(python(stack), [path.join(here, 'peers/client.py'), ...given, ...args],
+    { name: `tutorial client (${stack})` });
+}
+
+/** The tutorial's page without a browser: socket.io-client 2 (2.0.3) or 4 on `/web`. */
+export class Page {
+  #waiting = new Set();
+
+  constructor(client, url, options = {}) {
+    this.messages = [];
+    this.socket = client === 2
+      ? io2.connect(`${url}/web`, { forceNew: true, ...options })
+      : io4(`${url}/web`, { forceNew: true, ...options });
+    this.connected = new Promise((resolve, reject) => {
+      this.socket.once('connect', resolve);
+      this.socket.once('error', reject);
+    });
+    this.socket.on('server2web', (message) => {
+      this.messages.push({ ...message, at: performance.now() });
+      for (const check of this.#waiting) check();
+    });
+  }
+
+  /** Resolves to the messages from `first` on, once there are `count` of them. */
+  async take(count, { first = 0, timeoutMs = 30_000 } = {}) {
+    const enough = () => this.messages.length >= first + count;
+    if (!enough()) {
+      await new Promise((resolve, reject) => {
+        const check = () => {
+          if (!enough()) return;
+          clearTimeout(timer);
+          this.#waiting.delete(check);
+          resolve();
+        };
+        const timer = setTimeout(() => {
+          this.#waiting.delete(check);
+          reject(new Error(`the page got ${this.messages.length - first} of ${count} pictures in ${timeoutMs} ms`));
+        }, timeoutMs);
+        this.#waiting.add(check);
+      });
+    }
+    return this.messages.slice(first, first + count);
+  }
+
+  close() { this.socket.close(); }
+}
+
+/** Pictures per second over messages with their times. */
+export const rate = (messages) =>
+  (messages.length - 1) / ((messages.at(-1).at - messages[0].at) / 1000);
+
+/** Decodes a data URL; fails if it is none of a JPEG. */
+export function decode(dataUrl) {
+  const prefix = 'data:image/jpeg;base64,';
+  if (!dataUrl.startsWith(prefix)) throw new Error(`not a JPEG data URL: ${dataUrl.slice(0, 40)}`);
+  return jpeg.decode(Buffer.from(dataUrl.slice(prefix.length), 'base64'), { tolerantDecoding: false });
+}
+
+/** Checks the lines of the text card; fails with the text in the message. */
+export function readText(text) {
+  const [name, time, heading, ...objects] = text.split('<br />');
+  const parts = [/^Model: (?<model>\S+)$/.exec(name), /^Inference time: (?<seconds>\d+\.\d{3}) s$/.exec(time)];
+  const found = objects.map((line) => /^(?<label>[A-Z][\w ]*): (?<percent>\d+\.\d\d)%$/.exec(line));
+  if (parts.includes(null) || heading !== 'Objects:' || found.includes(null)) {
+    throw new Error(`not the text of the tutorial: ${JSON.stringify(text)}`);
+  }
+  return {
+    model: parts[0].groups.model,
+    seconds: Number(parts[1].groups.seconds),
+    objects: found.map(({ groups }) => ({ label: groups.label, percent: Number(groups.percent) })),
+  };
+}
