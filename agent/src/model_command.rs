@@ -9,7 +9,7 @@ pub struct ModelArgs {
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
     /// Labels: one a line, `id name` lines or a JSON list; default: those of the model
-    #[arg(long, env = "CV_AGENT_LABELS", value_name = "FILE")]
+    #[arg(long, value_name = "FILE")]
     pub labels: Option<PathBuf>,
     /// Print one JSON object
     #[arg(long)]

@@ -184,9 +184,15 @@ impl Program {
                     known: known.list(|key| self.variable(key)),
                 });
             };
-            let value = value.to_string_lossy().into_owned();
-            check(place, &name, arg, &value)?;
-            layer.insert(flag(arg).into(), vec![value]);
+            let value = value.to_string_lossy();
+            let values: Vec<String> = match arg.get_value_delimiter() {
+                Some(delimiter) => value.split(delimiter).map(str::to_owned).collect(),
+                None => vec![value.into_owned()],
+            };
+            for value in &values {
+                check(place, &name, arg, value)?;
+            }
+            layer.insert(flag(arg).into(), values);
         }
         Ok(layer)
     }
@@ -407,7 +413,7 @@ mod tests {
         #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value_t = false)]
         burn_in: bool,
         /// Control
-        #[arg(long)]
+        #[arg(long, value_delimiter = ',')]
         control: Vec<String>,
         /// Log
         #[arg(long, value_parser = ["info", "debug"], default_value = "info")]
@@ -468,6 +474,8 @@ mod tests {
         assert!(parse(&["--burn-in"], &[], "").unwrap().run.burn_in);
         let args = parse(&[], &[("CV_TEST_BURN_IN", "true")], "").unwrap();
         assert!(args.run.burn_in);
+        let args = parse(&[], &[("CV_TEST_CONTROL", "a=1,b=2")], "").unwrap();
+        assert_eq!(args.run.control, ["a=1", "b=2"]);
     }
 
     #[test]

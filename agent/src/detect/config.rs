@@ -72,50 +72,35 @@ pub fn score_from_str(text: &str) -> Result<f32, String> {
 #[derive(Clone, Debug, Default, PartialEq, clap::Args)]
 pub struct DetectorArgs {
     /// Model to run (.tflite); default: the one shipped with the program
-    #[arg(long, env = "CV_AGENT_MODEL", value_name = "FILE")]
+    #[arg(long, value_name = "FILE")]
     pub model: Option<PathBuf>,
     /// Labels: one a line, `id name` lines or a JSON list; default: those of the model
-    #[arg(long, env = "CV_AGENT_LABELS", value_name = "FILE")]
+    #[arg(long, value_name = "FILE")]
     pub labels: Option<PathBuf>,
     /// Runtime that executes the model [default: auto]
-    #[arg(long, env = "CV_AGENT_ENGINE", value_enum)]
+    #[arg(long, value_enum)]
     pub engine: Option<EngineChoice>,
     /// LiteRT's library; default: libLiteRt.so beside the program, in /usr/lib/cv-agent or in the
     /// user's cache
-    #[arg(long, env = "CV_AGENT_LITERT_LIB", value_name = "FILE")]
+    #[arg(long, value_name = "FILE")]
     pub litert_lib: Option<PathBuf>,
     /// Threads of the runtime, 1 to 64 [default: one per core, at most 4]
-    #[arg(long, env = "CV_AGENT_THREADS", value_name = "N", value_parser = clap::value_parser!(u8).range(1..=64))]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=64))]
     pub threads: Option<u8>,
     /// Smallest score that is reported, 0 to 1 [default: 0.5]
-    #[arg(long, env = "CV_AGENT_MIN_SCORE", value_name = "SCORE", value_parser = score_from_str)]
+    #[arg(long, value_name = "SCORE", value_parser = score_from_str)]
     pub min_score: Option<f32>,
     /// Smallest scores of single classes, as in person=0.6,dog=0.3
-    #[arg(
-        long,
-        env = "CV_AGENT_LABEL_SCORES",
-        value_name = "LABEL=SCORE",
-        value_delimiter = ','
-    )]
+    #[arg(long, value_name = "LABEL=SCORE", value_delimiter = ',')]
     pub label_scores: Vec<LabelScore>,
     /// Report these classes only, as in person,car
-    #[arg(
-        long,
-        env = "CV_AGENT_LABELS_WANTED",
-        value_name = "LABEL",
-        value_delimiter = ','
-    )]
+    #[arg(long, value_name = "LABEL", value_delimiter = ',')]
     pub labels_wanted: Vec<String>,
     /// Most objects reported for a picture, 1 to 1000 [default: 100]
-    #[arg(long, env = "CV_AGENT_MAX_OBJECTS", value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1000))]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1000))]
     pub max_objects: Option<u16>,
     /// Line of the labels that the model's class 0 has; worked out from the model unless given
-    #[arg(
-        long,
-        env = "CV_AGENT_CLASS_OFFSET",
-        value_name = "N",
-        allow_negative_numbers = true
-    )]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub class_offset: Option<i32>,
 }
 
