@@ -1,0 +1,374 @@
+// The page's wiring: connection, choice of cameras, switches and panels.
+//
+//   socket --frame, detections, stats, text--> pane of that camera --> picture (on repaint)
+//   four times a second: every number and notice on the page
+
+import { CameraChooser } from './cameras.js';
+import { DetectionCard, textLines } from './card.js';
+import { RelayClock, pageNow } from './clock.js';
+import { setText } from './format.js';
+import { LatencyCard } from './latency.js';
+import { Pane } from './pane.js';
+import { Panels } from './panels.js';
+import { showNotice } from './notice.js';
+import { Socket } from './socket.js';
+
+const UPDATE_MS = 250;
+/** Frames a second asked for each picture when many are side by side. */
+const WALL_MAX_FPS = 10;
+const WALL_FULL_RATE = 4;
+
+const $ = (id) => document.getElementById(id);
+const paneTemplate = $('pane');
+const stage = $('stage');
+
+const link = { state: 'connecting', everConnected: false, lostAt: 0, retryAt: 0, message: '' };
+const wish = readHash();
+/** Panes on the stage, by camera. */
+const panes = new Map();
+let cameras = null;
+let inStep = localStorage.getItem('mode') === 'step';
+let boxes = true;
+let repaint = 0;
+let letGo = false;
+
+const socket = new Socket(socketUrl(), '/web', {
+  auth: () => (wish.token ? { token: wish.token } : undefined),
+  state: onLink,
+  event: onEvent,
+});
+const clock = new RelayClock((t0) => socket.emit('clock', { t0 }));
+
+const chooser = new CameraChooser($('cameras'), (name) => choose(name));
+const detectionCard = new DetectionCard({
+  model: $('model'),
+  engine: $('engine-name'),
+  infer: $('infer'),
+  rows: $('engine'),
+  objects: $('objects'),
+  text: $('text'),
+});
+const latencyCard = new LatencyCard({ hops: $('hops'), total: $('latency-total'), graph: $('graph') });
+const panels = new Panels();
+
+const services = {
+  wake() {
+    if (!repaint) repaint = requestAnimationFrame(paint);
+  },
+  emit: (...args) => socket.emit(...args),
+  clock,
+  showBoxes: () => boxes,
+};
+
+// ---- connection
+
+function socketUrl() {
+  const url = new URL('socket.io/?EIO=4&transport=websocket', document.baseURI);
+  url.hash = '';
+  url.protocol = url.protocol === 'https:' ? 'wss:' : 'ws:';
+  return url.href;
+}
+
+function onLink(state, { retryAt = 0, message = '', reason = '' }) {
+  if (link.state === 'connected' && state !== 'connected') {
+    link.lostAt = performance.now();
+    clock.stop();
+    for (const pane of panes.values()) pane.disconnected();
+  }
+  link.state = state;
+  link.retryAt = retryAt;
+  if (state === 'connected') {
+    link.everConnected = true;
+    link.message = '';
+    clock.start();
+    watchAll();
+  } else if (message || reason) {
+    link.message = message || reason;
+  }
+  if (state === 'refused' && /token/i.test(message)) askForToken(message);
+  update();
+}
+
+function onEvent(name, [first, second]) {
+  switch (name) {
+    case 'frame':
+      panes.get(first?.camera)?.frame(first, second);
+      break;
+    case 'detections':
+      panes.get(first?.camera)?.detected(first);
+      break;
+    case 'stats': {
+      const pane = panes.get(first?.camera);
+      if (pane) pane.stats = first;
+      break;
+    }
+    case 'text': {
+      const pane = panes.get(first?.camera);
+      if (pane) pane.lines = textLines(first.text);
+      break;
+    }
+    case 'cameras':
+      if (Array.isArray(first)) onCameras(first);
+      break;
+    case 'clock':
+      clock.answer(first);
+      break;
+    case 'refused':
+      link.message = String(first?.message ?? 'refused');
+      break;
+  }
+}
+
+function onCameras(list) {
+  cameras = list.filter((camera) => typeof camera?.name === 'string');
+  arrange();
+  update();
+}
+
+// ---- which cameras are on the stage
+
+function readHash() {
+  const hash = new URLSearchParams(location.hash.slice(1));
+  const token = hash.get('token') ?? sessionStorage.getItem('token');
+  if (hash.has('token')) {
+    // Kept for this tab, and out of the address that people read and copy.
+    sessionStorage.setItem('token', token);
+    hash.delete('token');
+    history.replaceState(null, '', `#${hash}`);
+  }
+  const camera = hash.get('camera') ?? undefined;
+  return { token, camera: hash.has('all') ? null : camera };
+}
+
+function choose(name) {
+  wish.camera = name;
+  const hash = name === null ? 'all' : new URLSearchParams({ camera: name });
+  history.replaceState(null, '', `#${hash}`);
+  arrange();
+  update();
+}
+
+/** The selected camera's name, null for all, undefined while there is none to select. */
+function selected() {
+  if (wish.camera !== undefined) return wish.camera;
+  const list = cameras ?? [];
+  return (list.find(({ state }) => state === 'live') ?? list[0])?.name;
+}
+
+function arrange() {
+  const choice = selected();
+  // Without a wish, the first choice stays: another camera's coming must not switch the picture.
+  if (wish.camera === undefined && choice !== undefined) wish.camera = choice;
+  const names = choice === null ? (cameras ?? []).map(({ name }) => name) : [choice];
+  const wanted = names.filter((name) => name !== undefined);
+  for (const [name, pane] of panes) {
+    if (wanted.includes(name)) continue;
+    pane.unwatch();
+    pane.element.remove();
+    panes.delete(name);
+  }
+  for (const name of wanted) if (!panes.has(name)) addPane(name);
+  stage.dataset.count = String(wanted.length);
+  const info = wanted.length === 1 && cameras?.find(({ name }) => name === wanted[0]);
+  if (info?.width > 0 && info.height > 0) {
+    stage.style.setProperty('--stage-aspect', Math.min(2.4, Math.max(0.9, info.width / info.height)));
+  } else stage.style.removeProperty('--stage-aspect');
+  stage.style.setProperty('--columns', Math.ceil(Math.sqrt(wanted.length)));
+  chooser.update(cameras ?? [], choice);
+  watchAll();
+}
+
+function addPane(name) {
+  const pane = new Pane(name, paneTemplate, services);
+  pane.inStep = inStep;
+  pane.element.addEventListener('dblclick', () => (panes.size > 1 ? choose(name) : toggleFull()));
+  panes.set(name, pane);
+  stage.append(pane.element);
+}
+
+/** Asks for what is on the stage, while somebody can see it. */
+function watchAll() {
+  if (!socket.connected || document.hidden || letGo) return;
+  const maxFps = panes.size > WALL_FULL_RATE ? WALL_MAX_FPS : 0;
+  for (const pane of panes.values()) if (!pane.watching) pane.watch(maxFps);
+}
+
+function unwatchAll() {
+  for (const pane of panes.values()) pane.unwatch();
+}
+
+function focused() {
+  const choice = selected();
+  return choice === null ? panes.values().next().value : panes.get(choice);
+}
+
+// ---- painting and numbers
+
+function paint() {
+  repaint = 0;
+  if (letGo) {
+    letGo = false;
+    watchAll();
+  }
+  for (const pane of panes.values()) pane.paint();
+}
+
+function update() {
+  const relayNow = (clock.toRelay(pageNow()) ?? Date.now() * 1000) / 1000;
+  for (const pane of panes.values()) {
+    pane.update(link, cameras?.find(({ name }) => name === pane.name), relayNow);
+  }
+  if (!letGo && [...panes.values()].some((pane) => pane.unseen)) {
+    letGo = true;
+    unwatchAll();
+  }
+  const pane = focused();
+  detectionCard.update(pane?.detections ?? null, pane?.lines ?? null);
+  latencyCard.update(pane?.latency);
+  panels.update({ pane, link, clock, cameras, now: performance.now() });
+  showNotice($('empty'), panes.size > 0 ? null : emptyNotice());
+}
+
+function emptyNotice() {
+  if (link.state !== 'connected' || cameras === null) {
+    const text = link.everConnected || link.state === 'waiting' ? `${link.message}. Trying again by itself.` : '';
+    return { kind: 'wait', title: 'Connecting to the relay', text };
+  }
+  return {
+    kind: 'empty',
+    title: 'No cameras yet',
+    text: 'Start an agent on the machine that has one; its picture appears here by itself.',
+    command: `cv-agent --camera 0 --server ${location.origin}`,
+  };
+}
+
+// ---- controls
+
+function setMode(step) {
+  inStep = step;
+  localStorage.setItem('mode', step ? 'step' : 'live');
+  for (const pane of panes.values()) pane.inStep = step;
+  for (const button of $('mode').children) {
+    const on = (button.dataset.mode === 'step') === step;
+    button.setAttribute('aria-checked', String(on));
+    button.tabIndex = on ? 0 : -1;
+  }
+}
+
+function toggleBoxes() {
+  boxes = !boxes;
+  $('boxes').setAttribute('aria-pressed', String(boxes));
+  services.wake();
+}
+
+function toggleTheme() {
+  const theme = document.documentElement.dataset.theme === 'light' ? 'dark' : 'light';
+  document.documentElement.dataset.theme = theme;
+  localStorage.setItem('theme', theme);
+}
+
+function toggleFull() {
+  if (document.fullscreenElement) document.exitFullscreen();
+  else stage.requestFullscreen?.().catch(() => {});
+}
+
+async function save() {
+  const pane = focused();
+  const blob = await pane?.save();
+  if (!blob) return;
+  const anchor = document.createElement('a');
+  anchor.href = URL.createObjectURL(blob);
+  anchor.download = `${pane.name} ${new Date().toISOString().replace(/[:.]/g, '-')}.png`;
+  anchor.click();
+  setTimeout(() => URL.revokeObjectURL(anchor.href), 10_000);
+}
+
+function askForToken(message) {
+  const dialog = $('token');
+  socket.close();
+  setText($('token-message'), message);
+  if (!dialog.open) dialog.showModal();
+}
+
+$('token').addEventListener('close', () => {
+  wish.token = $('token-input').value;
+  sessionStorage.setItem('token', wish.token);
+  socket.open();
+});
+$('mode').addEventListener('click', ({ target }) => {
+  if (target.dataset.mode) setMode(target.dataset.mode === 'step');
+});
+$('mode').addEventListener('keydown', (event) => {
+  if (!['ArrowLeft', 'ArrowRight', 'ArrowUp', 'ArrowDown'].includes(event.key)) return;
+  event.preventDefault();
+  setMode(!inStep);
+  $('mode').querySelector('[aria-checked="true"]').focus();
+});
+$('boxes').addEventListener('click', toggleBoxes);
+$('theme').addEventListener('click', toggleTheme);
+$('full').addEventListener('click', toggleFull);
+$('save').addEventListener('click', save);
+document.addEventListener('click', async ({ target }) => {
+  if (!target.matches?.('.command button')) return;
+  try {
+    await navigator.clipboard.writeText(target.previousElementSibling.textContent);
+    setText(target, 'Copied');
+  } catch {
+    // Without https there is no clipboard: select the text, for the person to copy it.
+    getSelection().selectAllChildren(target.previousElementSibling);
+  }
+  setTimeout(() => setText(target, 'Copy'), 2000);
+});
+document.addEventListener('keydown', (event) => {
+  if (event.ctrlKey || event.metaKey || event.altKey || event.target.matches('input')) return;
+  const digit = /^[0-9]$/.test(event.key) ? Number(event.key) : null;
+  if (digit === 0 && cameras?.length > 1) choose(null);
+  else if (digit && cameras?.[digit - 1]) choose(cameras[digit - 1].name);
+  else ({ l: () => setMode(!inStep), b: toggleBoxes, d: toggleTheme, f: toggleFull, s: save })[event.key]?.();
+});
+document.addEventListener('visibilitychange', () => {
+  if (document.hidden) unwatchAll();
+  else if (!socket.connected) socket.open();
+  else watchAll();
+});
+addEventListener('online', () => socket.open());
+addEventListener('hashchange', () => {
+  const { camera } = readHash();
+  if (camera !== undefined) choose(camera);
+});
+
+// A read-only view for tests and for curious people.
+Object.defineProperty(window, 'cv', {
+  value: Object.freeze({
+    get state() {
+      const describe = (pane) => ({
+        camera: pane.name,
+        seq: pane.painted?.meta.seq ?? null,
+        capturedUs: pane.painted?.meta.captured_us ?? null,
+        width: pane.painted?.width ?? 0,
+        height: pane.painted?.height ?? 0,
+        counts: { ...pane.counts },
+        videoFps: pane.videoRate.value(),
+        detectFps: pane.detectionRate.value(),
+        latency: pane.latency.latest,
+        boxesAgeUs: pane.boxesAge,
+        boxesOf: pane.boxesAge === null ? null : pane.boxesOf,
+        notice: pane.notice ?? null,
+        watching: pane.watching,
+      });
+      return structuredClone({
+        link: link.state,
+        clock: clock.best,
+        selected: selected(),
+        mode: inStep ? 'step' : 'live',
+        cameras,
+        panes: [...panes.values()].map(describe),
+      });
+    },
+  }),
+});
+
+setMode(inStep);
+setInterval(update, UPDATE_MS);
+socket.open();
+update();

@@ -1,0 +1,86 @@
+// The camera chooser: one button a camera, with its state in colour and in words.
+
+import { setText } from './format.js';
+
+const STATES = { live: 'live', fault: 'camera fault', offline: 'offline' };
+
+export class CameraChooser {
+  #list;
+  #choose;
+  #buttons = new Map();
+
+  /** `choose(name)` is called with a camera's name, or with null for all of them. */
+  constructor(list, choose) {
+    this.#list = list;
+    this.#choose = choose;
+    list.addEventListener('keydown', (event) => this.#arrow(event));
+  }
+
+  /** `cameras` as the relay lists them; `selected` a name, null for all, undefined for none. */
+  update(cameras, selected) {
+    const entries = cameras.map(({ name, state }) => ({ name, state }));
+    if (typeof selected === 'string' && !cameras.some(({ name }) => name === selected)) {
+      entries.push({ name: selected, state: 'offline' });
+    }
+    const wanted = new Map(entries.map((entry) => [entry.name, entry]));
+    if (entries.length > 1) wanted.set(null, { name: null, state: 'all' });
+    for (const [name, item] of this.#buttons) {
+      if (!wanted.has(name)) {
+        item.remove();
+        this.#buttons.delete(name);
+      }
+    }
+    for (const [name, entry] of wanted) {
+      const item = this.#buttons.get(name) ?? this.#add(name);
+      const button = item.firstChild;
+      const current = name === selected;
+      button.dataset.state = entry.state;
+      if (current) button.setAttribute('aria-current', 'true');
+      else button.removeAttribute('aria-current');
+      const [, , state] = button.children;
+      if (state) setText(state, `, ${STATES[entry.state] ?? entry.state}`);
+    }
+  }
+
+  /** The button that stands for the selection comes into view. */
+  reveal() {
+    this.#list
+      .querySelector('[aria-current]')
+      ?.scrollIntoView({ block: 'nearest', inline: 'nearest' });
+  }
+
+  #add(name) {
+    const item = document.createElement('li');
+    const button = document.createElement('button');
+    button.type = 'button';
+    if (name === null) {
+      button.textContent = 'All';
+      button.title = 'Every camera side by side (0)';
+    } else {
+      const parts = ['dot', 'camera-name', 'sr-only'].map((className) => {
+        const span = document.createElement('span');
+        span.className = className;
+        return span;
+      });
+      parts[1].textContent = name;
+      button.title = name;
+      button.append(...parts);
+    }
+    button.addEventListener('click', () => this.#choose(name));
+    item.append(button);
+    // "All" stays in front; the cameras keep the order in which they came.
+    if (name === null) this.#list.prepend(item);
+    else this.#list.append(item);
+    this.#buttons.set(name, item);
+    return item;
+  }
+
+  #arrow(event) {
+    const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
+    if (!step) return;
+    const buttons = [...this.#list.querySelectorAll('button')];
+    const next = buttons[buttons.indexOf(document.activeElement) + step];
+    next?.focus();
+    event.preventDefault();
+  }
+}

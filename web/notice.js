@@ -1,0 +1,79 @@
+// What stands over a picture when there is none, or when it is not the present: why, since when, and
+// what to do about it.
+
+import { clockTime, duration, setText } from './format.js';
+
+/** A live camera whose pictures stop coming for so long gets a notice. */
+const SILENCE_MS = 3000;
+/** A short loss of the relay is shown in the bar alone; a notice would only flash. */
+const LOSS_MS = 800;
+
+/**
+ * The notice for one camera, or null when its picture is what it should be.
+ *
+ * `link` is the connection's state, `name` the camera, `info` its entry in `cameras`, `stats` its
+ * newest ones, `paintedAt` when it was last painted (0 for never), `startedAt` since when frames are
+ * expected; all times are milliseconds: `link.*`, `paintedAt`, `startedAt` and `now` of
+ * `performance.now()`, `relayNow` of the relay's clock since the epoch.
+ */
+export function noticeFor({ link, name, info, stats, paintedAt, startedAt, now, relayNow }) {
+  const since = (us) =>
+    Number.isFinite(us) && us > 0
+      ? `since ${clockTime(us / 1000)} (${duration(relayNow - us / 1000)})`
+      : '';
+  if (link.state !== 'connected') {
+    if (!link.everConnected) return { kind: 'wait', title: 'Connecting to the relay' };
+    const lostMs = now - link.lostAt;
+    if (lostMs < LOSS_MS) return null;
+    return {
+      kind: 'lost',
+      title: 'Relay lost',
+      text: `${duration(lostMs)} ago. Reconnecting by itself.`,
+    };
+  }
+  if (!info) {
+    return { kind: 'wait', title: `Waiting for ${name}`, text: 'No agent of this name is connected.' };
+  }
+  if (info.state === 'offline') {
+    return {
+      kind: 'offline',
+      title: 'Camera offline',
+      text: join('Its agent has not been connected', since(info.since_us)),
+    };
+  }
+  if (info.state === 'fault' || stats?.camera_fault) {
+    const gone = stats?.camera_gone_since_us;
+    const agentAhead = info.clock_offset_us ?? 0;
+    return {
+      kind: 'fault',
+      title: join('Camera gone', since(Number.isFinite(gone) ? gone + agentAhead : info.since_us)),
+      text: info.fault ?? stats?.camera_fault ?? 'The agent is connected, its camera delivers no pictures.',
+    };
+  }
+  if (!paintedAt) return { kind: 'wait', title: 'Waiting for the first picture' };
+  const silence = now - Math.max(paintedAt, startedAt);
+  if (silence > SILENCE_MS) {
+    return {
+      kind: 'stale',
+      title: `No picture for ${duration(silence)}`,
+      text: 'The camera counts as live, but nothing arrives.',
+    };
+  }
+  return null;
+}
+
+function join(...parts) {
+  return parts.filter(Boolean).join(' ');
+}
+
+/** Shows a notice from `noticeFor` in its element; hides it for null. */
+export function showNotice(element, notice) {
+  element.hidden = notice === null;
+  if (!notice) return;
+  element.dataset.kind = notice.kind;
+  setText(element.querySelector('.notice-title'), notice.title);
+  setText(element.querySelector('.notice-text'), notice.text ?? '');
+  const command = element.querySelector('.command');
+  command.hidden = !notice.command;
+  if (notice.command) setText(command.querySelector('code'), notice.command);
+}

@@ -1,0 +1,204 @@
+// One camera on the page: its stream, its picture, its numbers and its notice.
+
+import { pageNow } from './clock.js';
+import { setText } from './format.js';
+import { LatencyHistory, hopsOf } from './latency.js';
+import { Rate } from './meters.js';
+import { noticeFor, showNotice } from './notice.js';
+import { Picture } from './picture.js';
+import { Stream } from './stream.js';
+
+/**
+ * A picture that waits so long for a repaint means that nobody sees the page (covered, minimised,
+ * screen off): the camera is let go until the page is painted again.
+ */
+const UNSEEN_MS = 2500;
+
+export class Pane {
+  videoRate = new Rate();
+  detectionRate = new Rate();
+  latency = new LatencyHistory();
+  stats = null;
+  lines = null;
+  /** How much older than the picture the boxes on it are, in microseconds; null without boxes. */
+  boxesAge = null;
+
+  #services;
+  #picture;
+  #stream;
+  #parts;
+  #watching = false;
+  #startedAt = 0;
+  #paintedAt = 0;
+  #waitingSince = 0;
+
+  /**
+   * `services`: `wake()` asks for `paint()` at the next repaint, `emit(event, ...)` sends,
+   * `clock` is the relay's, `showBoxes()` the user's wish.
+   */
+  constructor(name, template, services) {
+    this.name = name;
+    this.#services = services;
+    this.element = template.content.firstElementChild.cloneNode(true);
+    const part = (selector) => this.element.querySelector(selector);
+    this.#parts = {
+      name: part('.chip.name'),
+      size: part('.chip.size'),
+      age: part('.chip.age'),
+      notice: part('.notice'),
+    };
+    setText(this.#parts.name, name);
+    part('.frame').setAttribute('aria-label', `Live picture of ${name}`);
+    this.#picture = new Picture(part('.picture'), services.wake);
+    this.#stream = new Stream({ wake: () => this.#wake() });
+  }
+
+  get counts() {
+    return this.#stream.counts;
+  }
+
+  get detections() {
+    return this.#stream.detections;
+  }
+
+  get painted() {
+    return this.#picture.painted;
+  }
+
+  set inStep(on) {
+    this.#stream.inStep = on;
+  }
+
+  get watching() {
+    return this.#watching;
+  }
+
+  /** Asks the relay for frames; again after every connect. */
+  watch(maxFps) {
+    this.#watching = true;
+    this.#startedAt = performance.now();
+    this.#services.emit('watch', { camera: this.name, ...(maxFps ? { max_fps: maxFps } : {}) });
+  }
+
+  /** Nothing more comes; what was on its way is forgotten. */
+  unwatch() {
+    if (!this.#watching) return;
+    this.#watching = false;
+    this.#services.emit('unwatch', { camera: this.name });
+    this.#stream.reset();
+    this.videoRate.reset();
+    this.detectionRate.reset();
+  }
+
+  /** The connection is gone; the last picture stays. */
+  disconnected() {
+    this.#watching = false;
+    this.#stream.reset();
+    this.videoRate.reset();
+    this.detectionRate.reset();
+    this.stats = null;
+  }
+
+  frame(meta, blob) {
+    if (!this.#watching || !Number.isFinite(meta?.seq) || !(blob instanceof Blob)) return;
+    this.#stream.frame(meta, blob);
+  }
+
+  detected(detections) {
+    if (!this.#watching || !Number.isFinite(detections?.seq)) return;
+    this.detectionRate.tick();
+    this.#stream.detected(detections);
+  }
+
+  /** Paints what is new; called from requestAnimationFrame. */
+  paint() {
+    this.#waitingSince = 0;
+    const frame = this.#stream.take();
+    if (frame) {
+      this.#picture.paint(frame);
+      this.#paintedAt = performance.now();
+      this.videoRate.tick();
+      const offset = this.#agentOffset();
+      const { clock } = this.#services;
+      this.latency.add(hopsOf(frame, pageNow(), (us) => clock.toRelay(us), offset));
+    }
+    const seq = this.#stream.acknowledge;
+    if (seq !== null) {
+      this.#stream.acknowledge = null;
+      this.#services.emit('shown', { camera: this.name, seq });
+    }
+    this.#annotate(frame);
+  }
+
+  /** The numbers and words around the picture; a few times a second. */
+  update(link, info, relayNow) {
+    this.info = info;
+    if (info && !this.painted) this.#picture.shape(info.width, info.height);
+    const notice = noticeFor({
+      link,
+      name: this.name,
+      info,
+      stats: this.stats,
+      paintedAt: this.#paintedAt,
+      startedAt: this.#startedAt,
+      now: performance.now(),
+      relayNow,
+    });
+    showNotice(this.#parts.notice, notice);
+    this.element.classList.toggle('dimmed', notice !== null);
+    this.element.classList.toggle('blank', !this.painted);
+    this.notice = notice;
+    this.latency.roll();
+    this.#chips();
+  }
+
+  /** Whether frames have waited for a repaint so long that nobody can be looking. */
+  get unseen() {
+    return this.#waitingSince > 0 && performance.now() - this.#waitingSince > UNSEEN_MS;
+  }
+
+  save() {
+    return this.#picture.save();
+  }
+
+  #wake() {
+    this.#waitingSince ||= performance.now();
+    this.#services.wake();
+  }
+
+  #annotate(frame) {
+    let detections = null;
+    if (this.#services.showBoxes() && this.painted && !this.painted.meta.annotated) {
+      detections =
+        this.#stream.detectionsOf(this.painted.meta.seq) ??
+        frame?.detections ??
+        (this.#stream.inStep && !this.#stream.fallenBack ? this.#shownInStep : this.detections);
+    }
+    if (frame) this.#shownInStep = detections;
+    this.boxesAge = this.#picture.annotate(detections);
+    this.boxesOf = detections;
+  }
+
+  #shownInStep = null;
+
+  #agentOffset() {
+    const offset = this.info?.clock_offset_us ?? this.stats?.clock_offset_us;
+    return Number.isFinite(offset) ? offset : null;
+  }
+
+  #chips() {
+    const { size, age } = this.#parts;
+    const { painted } = this;
+    size.hidden = !painted;
+    if (painted) setText(size, `${painted.width}×${painted.height}`);
+    let text = '';
+    if (this.#stream.fallenBack && this.painted) text = 'no detections: live';
+    else if (this.boxesAge !== null) {
+      const ms = Math.abs(this.boxesAge) / 1000;
+      if (this.boxesAge === 0) text = 'boxes in step';
+      else text = `boxes ${ms < 1000 ? `${Math.round(ms)} ms` : `${(ms / 1000).toFixed(1)} s`} ${this.boxesAge > 0 ? 'old' : 'ahead'}`;
+    }
+    age.hidden = text === '';
+    setText(age, text);
+  }
+}
