@@ -1,0 +1,42 @@
+"""Packages that hold pictures, fetched by pip at a pinned version and checked by SHA-256."""
+
+import hashlib
+import os
+import pathlib
+import subprocess
+import sys
+import zipfile
+
+CACHE = pathlib.Path(os.environ["CV_AGENT_CACHE"]) / "model-tools" / "packages"
+
+# name: (version, file name of the wheel, SHA-256)
+WHEELS = {
+    "matplotlib": (
+        "3.9.2",
+        "matplotlib-3.9.2-cp311-cp311-manylinux_2_17_x86_64.manylinux2014_x86_64.whl",
+        "8912ef7c2362f7193b5819d17dae8629b34a95c58603d781329712ada83f9447",
+    ),
+    "scikit-image": (
+        "0.25.2",
+        "scikit_image-0.25.2-cp311-cp311-manylinux_2_17_x86_64.manylinux2014_x86_64.whl",
+        "24cc986e1f4187a12aa319f777b36008764e856e5013666a4a83f8df083c2641",
+    ),
+}
+
+
+def wheel(name):
+    """The wheel of the package as an open zip file."""
+    version, file_name, expected = WHEELS[name]
+    path = CACHE / file_name
+    if not path.exists():
+        CACHE.mkdir(parents=True, exist_ok=True)
+        # The platform is named because the file is pinned: only its data is used, never its code.
+        platform = ["--platform", file_name[:-4].split("-")[-1].split(".")[-1]] if "cp311" in file_name else []
+        python = ["--implementation", "cp", "--python-version", "3.11"] if platform else []
+        command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps",
+                   "--only-binary=:all:", *python, *platform, "--dest", str(CACHE), f"{name}=={version}"]
+        subprocess.run(command, check=True)
+    actual = hashlib.sha256(path.read_bytes()).hexdigest()
+    if actual != expected:
+        sys.exit(f"error: {path} has the SHA-256 {actual}, expected {expected}")
+    return zipfile.ZipFile(path)
