@@ -1,0 +1,156 @@
+//! Load generator: many viewers of a relay, and a publisher, measuring rates, delays and the server's cost.
+//!
+//! ```text
+//! load view --url http://127.0.0.1:5001 --publish-fps 30 --viewers 100 --pid PID     publishes and watches
+//! load view --url http://127.0.0.1:5001 --camera front --every 1                     only watches
+//! load bare --port 6000 --viewers 100                                                the floor: a bare write loop
+//! ```
+//!
+//! It speaks to our relay (`--wire relay`: windows and acknowledgements), to any Socket.IO relay that passes
+//! `frame` on without flow control (`plain`), to the tutorial's server (`tutorial`: base64 and text), and to
+//! the bare loop (`bare`). The result is one JSON object; `--every` adds one a period before it.
+
+mod bare;
+mod publisher;
+mod report;
+mod viewer;
+mod wire;
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+#[derive(Parser)]
+#[command(about = "Load generator and floor for relays")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Watches (and publishes) and prints what was measured.
+    View(Box<ViewArgs>),
+    /// Serves ready-made WebSocket frames with nothing around them: what any relay is measured against.
+    Bare(bare::BareArgs),
+}
+
+/// What the server speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Wire {
+    Relay,
+    Plain,
+    Tutorial,
+    Bare,
+}
+
+#[derive(Args, Clone)]
+struct ViewArgs {
+    /// Server, http://HOST:PORT.
+    #[arg(long)]
+    url: String,
+    #[arg(long, value_enum, default_value = "relay")]
+    wire: Wire,
+    /// Camera to watch; may be given several times.
+    #[arg(long = "camera", default_value = "bench")]
+    cameras: Vec<String>,
+    #[arg(long, default_value_t = 1)]
+    viewers: usize,
+    /// Rate that each viewer asks for.
+    #[arg(long)]
+    max_fps: Option<f32>,
+    /// Publish each camera at this rate; without it, somebody else does.
+    #[arg(long)]
+    publish_fps: Option<f64>,
+    /// Size of a published picture in bytes.
+    #[arg(long, default_value_t = 40_000)]
+    bytes: usize,
+    /// How long to measure.
+    #[arg(long, default_value_t = 10.0)]
+    seconds: f64,
+    /// How long to run before measuring, once every viewer is connected.
+    #[arg(long, default_value_t = 2.0)]
+    warmup: f64,
+    /// Receive buffer of each viewer's socket, in bytes (what the kernel is asked for).
+    #[arg(long)]
+    receive_buffer: Option<usize>,
+    /// Bytes per second that each viewer reads at most.
+    #[arg(long)]
+    read_rate: Option<u64>,
+    /// Connect viewers, but watch nothing.
+    #[arg(long)]
+    idle: bool,
+    /// Connect again when the server drops a viewer, instead of failing.
+    #[arg(long)]
+    reconnect: bool,
+    /// Process of the server, to account its processor time and memory.
+    #[arg(long)]
+    pid: Option<u32>,
+    /// Print a JSON line with what happened in each period of this many seconds.
+    #[arg(long)]
+    every: Option<f64>,
+}
+
+fn main() -> ExitCode {
+    let run = || -> Result<()> {
+        match Cli::parse().command {
+            Command::View(args) => tokio::runtime::Builder::new_multi_thread()
+                .worker_threads(2)
+                .enable_all()
+                .build()?
+                .block_on(view(*args)),
+            Command::Bare(args) => bare::serve(&args),
+        }
+    };
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn view(args: ViewArgs) -> Result<()> {
+    let (samples, received) = tokio::sync::mpsc::unbounded_channel();
+    let before = args.pid.map(report::Usage::of).transpose()?;
+    let mut tasks = tokio::task::JoinSet::new();
+    for viewer in 0..args.viewers {
+        // One after the other: a listen backlog is no part of the measurement.
+        let connected = viewer::connect(&args)
+            .await
+            .with_context(|| format!("viewer {viewer} cannot connect"))?;
+        tasks.spawn(viewer::run(
+            connected,
+            viewer,
+            args.clone(),
+            samples.clone(),
+        ));
+    }
+    let published = report::Published::default();
+    if args.publish_fps.is_some() && args.wire != Wire::Bare {
+        for camera in &args.cameras {
+            let publisher = publisher::connect(&args, camera).await?;
+            tasks.spawn(publisher.run(args.clone(), published.clone()));
+        }
+    }
+    drop(samples);
+    let collect = report::collect(&args, received, before, &published);
+    tokio::select! {
+        report = collect => {
+            println!("{}", report?);
+            Ok(())
+        }
+        Some(ended) = tasks.join_next() => match ended.context("a task panicked")? {
+            Err(error) => Err(error),
+            Ok(()) => anyhow::bail!("a connection was closed by the server"),
+        },
+    }
+}
+
+/// Seconds as a duration.
+fn seconds(value: f64) -> Duration {
+    Duration::try_from_secs_f64(value).unwrap_or_default()
+}
