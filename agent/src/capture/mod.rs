@@ -9,8 +9,13 @@
 //! notices a camera that is gone or silent: [`CaptureError::Lost`] and [`CaptureError::Silent`]
 //! come out of [`Source::next`], after which the caller drops the source and opens it again.
 
+mod clip;
 mod error;
+mod jpeg;
+mod pace;
 mod spec;
+mod split;
+mod test_picture;
 
 use std::time::Duration;
 
@@ -146,9 +151,16 @@ impl Opener {
 ///
 /// [`CaptureError`], which names the source and what was expected of it.
 pub fn open(spec: &SourceSpec, wanted: &Wanted) -> Result<Box<dyn Source>, CaptureError> {
-    let _ = wanted;
-    Err(CaptureError::Unusable {
-        what: spec.to_string(),
-        reason: "this kind of source is not built yet".into(),
+    Ok(match spec {
+        SourceSpec::Files { paths, fps } => Box::new(clip::ClipSource::open(paths, *fps)?),
+        SourceSpec::Test { size, fps } => {
+            Box::new(test_picture::TestPicture::new(*size, *fps, wanted)?)
+        }
+        SourceSpec::Camera(_) | SourceSpec::Http(_) | SourceSpec::Exec(_) => {
+            return Err(CaptureError::Unusable {
+                what: spec.to_string(),
+                reason: "this kind of source is not built yet".into(),
+            });
+        }
     })
 }
