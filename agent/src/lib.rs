@@ -1,9 +1,22 @@
 //! Captures a camera, finds objects in the newest picture and streams both to cv-relay.
+//!
+//! ```text
+//! capture --(newest frame)--+--> uplink --JPEG, boxes, stats--> relay
+//!                           '--> detect ----^
+//! ```
+//!
+//! [`pipeline`] runs the threads, [`uplink`] speaks to the relay, [`mod@capture`] and
+//! [`mod@detect`] deliver frames and what is in them.
 
 pub mod bench_command;
 pub mod capture;
+pub mod cli;
+pub mod config;
 pub mod detect;
 pub mod detect_command;
 pub mod frame;
 pub mod model_command;
+pub mod pipeline;
 pub mod slot;
+mod stats;
+pub mod uplink;

@@ -29,15 +29,20 @@ pub fn stopping() {
     notify(&[NotifyState::Stopping]);
 }
 
-/// The service is alive; to be repeated at [`watchdog_interval`].
+/// The service is alive; to be repeated well within [`watchdog_limit`].
 pub fn alive() {
     notify(&[NotifyState::Watchdog]);
 }
 
-/// How often [`alive`] must be called, a third of what the unit allows; `None` without watchdog.
+/// The service is alive but something in it hangs: it is to be restarted now.
+pub fn stuck() {
+    notify(&[NotifyState::WatchdogTrigger]);
+}
+
+/// The silence after which systemd restarts the service; `None` without watchdog.
 #[must_use]
-pub fn watchdog_interval() -> Option<Duration> {
-    sd_notify::watchdog_enabled().map(|limit| limit / 3)
+pub fn watchdog_limit() -> Option<Duration> {
+    sd_notify::watchdog_enabled()
 }
 
 fn notify(states: &[NotifyState<'_>]) {

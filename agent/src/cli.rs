@@ -1,0 +1,159 @@
+//! What the user typed. Every long flag of `run` is also a variable and a key of the settings file.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use cv_service::Program;
+use cv_service::value::{number, text};
+use log::LevelFilter;
+
+use crate::bench_command::BenchArgs;
+use crate::capture::SourceSpec;
+use crate::detect::DetectorArgs;
+use crate::detect_command::DetectArgs;
+use crate::frame::Resolution;
+use crate::model_command::ModelArgs;
+
+/// Where the agent's settings come from.
+pub const PROGRAM: Program = Program {
+    prefix: "CV_AGENT",
+    default_file: "/etc/cv-agent/config.toml",
+};
+
+/// Streams a camera with object detections to cv-relay
+///
+/// Settings: flags over environment variables over the file /etc/cv-agent/config.toml, where the
+/// keys are the flags' names, as in `stream-fps = 15`.
+#[derive(Debug, Parser)]
+#[command(name = "cv-agent", version, args_conflicts_with_subcommands = true)]
+pub struct Cli {
+    /// Settings of `run`, the default command.
+    #[command(flatten)]
+    pub run: RunArgs,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Capture, detect and stream (the default)
+    Run(Box<RunArgs>),
+    /// Run the detector on pictures
+    Detect(DetectArgs),
+    /// Inspect a model: tensors, layout found, what would be wrong with it
+    Model(ModelArgs),
+    /// Time capture, decode, resize, infer, post-process and encode on this machine
+    Bench(BenchArgs),
+    /// Print a completion script for a shell
+    Completions {
+        /// Which shell
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page
+    Man,
+}
+
+/// Settings of `run`.
+#[derive(Clone, Debug, Args)]
+pub struct RunArgs {
+    /// Settings file; by default /etc/cv-agent/config.toml, if it is there
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+
+    /// What to capture: a camera's index, a device, a clip, a picture or a folder, http(s)://...,
+    /// exec:COMMAND, or test
+    #[arg(
+        long,
+        visible_alias = "camera",
+        value_name = "SOURCE",
+        default_value = "0"
+    )]
+    pub source: SourceSpec,
+
+    /// Largest picture that a camera is asked for, in pixels
+    #[arg(long, value_name = "WIDTHxHEIGHT", default_value = "640x480")]
+    pub max_size: Resolution,
+
+    /// Camera controls to set, as in brightness=128; `cv-agent cameras` lists them
+    #[arg(long = "control", value_name = "NAME=VALUE", value_delimiter = ',', value_parser = control)]
+    pub controls: Vec<(String, String)>,
+
+    /// The relay: a host, host:port, or http(s)://host:port
+    #[arg(
+        long,
+        visible_alias = "server-addr",
+        value_name = "SERVER",
+        default_value = "localhost"
+    )]
+    pub server: String,
+
+    /// The relay's port, if --server names none
+    #[arg(long, value_name = "PORT", default_value_t = cv_protocol::DEFAULT_PORT,
+          value_parser = number(1..=u16::MAX))]
+    pub server_port: u16,
+
+    /// Name of this camera at the relay, 1 to 64 bytes; by default the machine's name
+    #[arg(long, value_name = "NAME")]
+    pub name: Option<String>,
+
+    /// Secret that the relay asks agents for, at most 256 bytes
+    #[arg(long, value_name = "SECRET", hide_default_value = true, value_parser = text(1..=256))]
+    pub token: Option<String>,
+
+    /// Most frames sent per second, 0.05 to 240
+    #[arg(long, value_name = "FPS", default_value_t = 20.0, value_parser = number(0.05_f32..=240.0))]
+    pub stream_fps: f32,
+
+    /// What to detect with.
+    #[command(flatten)]
+    pub detector: DetectorArgs,
+
+    /// Most frames searched for objects per second, 0.01 to 240; by default as many as the
+    /// detector can
+    #[arg(long, value_name = "FPS", value_parser = number(0.01_f32..=240.0))]
+    pub detect_fps: Option<f32>,
+
+    /// Send video only
+    #[arg(long, num_args = 0..=1, require_equals = true, value_name = "BOOL",
+          default_value_t = false, default_missing_value = "true")]
+    pub no_detect: bool,
+
+    /// Stop after so many seconds, 0.1 to 1e9
+    #[arg(long, value_name = "N", value_parser = number(0.1_f64..=1e9))]
+    pub seconds: Option<f64>,
+
+    /// What is logged: off, error, warn, info, debug or trace
+    #[arg(long, value_name = "LEVEL", default_value = "info", value_parser = level)]
+    pub log: LevelFilter,
+
+    /// Break something on purpose, to test what watches over it
+    #[arg(long, hide = true, value_enum)]
+    pub test_hook: Option<TestHook>,
+}
+
+/// Faults that can be asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum TestHook {
+    /// The capture thread hangs after the 30th picture.
+    StuckCapture,
+    /// The detection thread hangs in the 10th picture.
+    StuckDetect,
+    /// The capture thread panics after the 30th picture.
+    PanicCapture,
+    /// The detection thread panics in the 10th picture.
+    PanicDetect,
+}
+
+fn control(text: &str) -> Result<(String, String), String> {
+    text.split_once('=')
+        .filter(|(name, value)| !name.is_empty() && !value.is_empty())
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .ok_or_else(|| "expected NAME=VALUE".into())
+}
+
+fn level(text: &str) -> Result<LevelFilter, String> {
+    text.parse()
+        .map_err(|_| "expected off, error, warn, info, debug or trace".into())
+}

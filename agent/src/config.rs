@@ -1,0 +1,85 @@
+//! What the program may rely on: settings that are parsed, in range and complete.
+
+use std::fs;
+use std::time::Duration;
+
+use cv_protocol::{AgentAuth, check_camera_name};
+
+use crate::capture::{SourceSpec, Wanted};
+use crate::cli::{RunArgs, TestHook};
+use crate::detect::DetectorConfig;
+use crate::uplink::Endpoint;
+
+/// Settings of `cv-agent run`.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// What to capture.
+    pub source: SourceSpec,
+    /// How to capture it.
+    pub wanted: Wanted,
+    /// What to detect with; `None` for video only.
+    pub detector: Option<DetectorConfig>,
+    /// Where to send it.
+    pub endpoint: Endpoint,
+    /// How we introduce ourselves there.
+    pub auth: AgentAuth,
+    /// What a reload may change.
+    pub rates: Rates,
+    /// When to stop without being told.
+    pub run_time: Option<Duration>,
+    /// What to break on purpose.
+    pub test_hook: Option<TestHook>,
+}
+
+/// Settings that a reload changes while everything runs.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Rates {
+    /// Most frames sent per second.
+    pub stream_fps: f32,
+    /// Most frames searched per second; `None` for as many as the detector can.
+    pub detect_fps: Option<f32>,
+}
+
+impl TryFrom<RunArgs> for Config {
+    /// A sentence that names the flag.
+    type Error = String;
+
+    fn try_from(args: RunArgs) -> Result<Self, Self::Error> {
+        let name = args.name.unwrap_or_else(host_name);
+        check_camera_name(&name).map_err(|reason| format!("--name: {reason}"))?;
+        let endpoint = Endpoint::new(&args.server, args.server_port)
+            .map_err(|err| format!("--server {:?}: {err}", args.server))?;
+        Ok(Self {
+            source: args.source,
+            wanted: Wanted {
+                max_size: args.max_size,
+                fps: args.stream_fps,
+                controls: args.controls,
+            },
+            detector: (!args.no_detect).then(|| args.detector.into()),
+            endpoint,
+            auth: AgentAuth {
+                protocol: cv_protocol::VERSION,
+                camera: name,
+                token: args.token,
+                version: env!("CARGO_PKG_VERSION").into(),
+            },
+            rates: Rates {
+                stream_fps: args.stream_fps,
+                detect_fps: args.detect_fps,
+            },
+            run_time: args.seconds.map(Duration::from_secs_f64),
+            test_hook: args.test_hook,
+        })
+    }
+}
+
+/// The machine's name, made fit for a camera's.
+fn host_name() -> String {
+    let name = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let name = name.trim();
+    match check_camera_name(name) {
+        Ok(()) => name.to_owned(),
+        Err(_) => "camera".into(),
+    }
+}

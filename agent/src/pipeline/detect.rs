@@ -1,0 +1,70 @@
+//! The detection thread: searches the newest frame, as often as it can or may.
+
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use cv_protocol::Detections;
+
+use super::{Shared, TestHook};
+use crate::detect::{Detector, Tracker};
+use crate::frame::Frame;
+use crate::slot::{Slot, Taken};
+
+/// How long one wait for a frame lasts, so that the watchdog sees life.
+const WAIT: Duration = Duration::from_millis(500);
+
+/// Detects until the slot is closed.
+pub fn run(mut detector: Detector, frames: &Slot<Frame>, shared: &Shared, hook: Option<TestHook>) {
+    let labels = detector.labels().clone();
+    let mut tracker = Tracker::new();
+    let mut found = Vec::new();
+    let mut due = Instant::now();
+    loop {
+        shared.detect_beat.beat();
+        // First wait for the time, then take the frame that is the newest by then.
+        let early = due.saturating_duration_since(Instant::now());
+        if !early.is_zero() {
+            match shared.stop.take(early.min(WAIT)) {
+                Taken::Closed => return,
+                _ => continue,
+            }
+        }
+        let frame = match frames.take(WAIT) {
+            Taken::Value(frame) => frame,
+            Taken::TimedOut => continue,
+            Taken::Closed => return,
+        };
+        if let Some(fps) = shared.rates().detect_fps {
+            let interval = Duration::from_secs_f32(1.0 / fps);
+            let now = Instant::now();
+            due = (due + interval).clamp(now, now + interval);
+        }
+        let times = match detector.detect(&frame.jpeg, &mut found) {
+            Ok(times) => times,
+            Err(err) => {
+                let before = shared.meters.undetectable.fetch_add(1, Ordering::Relaxed);
+                if before == 0 {
+                    log::warn!("Frame {}: {err}; further ones are counted only", frame.seq);
+                }
+                continue;
+            }
+        };
+        tracker.update(&mut found, frame.captured_at);
+        let info = detector.info();
+        shared.feed.put_detections(Detections {
+            seq: frame.seq,
+            captured_us: frame.captured_at,
+            model: info.model.clone(),
+            engine: info.engine.to_owned(),
+            accelerator: info.accelerator.clone(),
+            infer_ms: times.infer.as_secs_f32() * 1000.0,
+            objects: found.iter().map(|found| found.to_object(&labels)).collect(),
+        });
+        let count = shared.meters.detected.fetch_add(1, Ordering::Relaxed) + 1;
+        match hook {
+            Some(TestHook::StuckDetect) if count == 10 => super::hang("detect"),
+            Some(TestHook::PanicDetect) if count == 10 => panic!("test hook"),
+            _ => {}
+        }
+    }
+}

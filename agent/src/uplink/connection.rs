@@ -1,0 +1,308 @@
+//! From an address to an open Socket.IO namespace, each step with a deadline.
+
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use futures_util::{Sink, SinkExt as _, Stream, StreamExt as _};
+use serde::Serialize;
+use socket2::SockRef;
+use tokio::net::{TcpSocket, TcpStream, lookup_host};
+use tokio::time::timeout;
+use tokio_tungstenite::tungstenite::{self, Message, protocol::WebSocketConfig};
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, client_async_tls_with_config};
+use url::Url;
+
+use super::error::UplinkError;
+use super::packet::{self, Engine, Handshake, Packet};
+
+/// Time for a TCP connection. Short, because a SYN lost in an outage is repeated after one second
+/// and then after ever longer ones: a new attempt is sooner.
+const CONNECT: Duration = Duration::from_secs(2);
+
+/// Time for each of: finding the address, upgrading to WebSocket (with TLS), opening Socket.IO.
+const HANDSHAKE: Duration = Duration::from_secs(5);
+
+/// The most that the kernel buffers for us, in bytes: what a link with 200 ms of round trip holds
+/// at 30 frames of 40 kB a second. The window keeps what is really there far below.
+const SEND_BUFFER: usize = 256 << 10;
+
+/// The socket takes more only when less than this is unsent, so that a frame is chosen as late as
+/// possible.
+const UNSENT: u32 = 16 << 10;
+
+/// A relay sends small messages only.
+const LARGEST_MESSAGE: usize = 256 << 10;
+
+/// The server's address.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Endpoint {
+    url: Url,
+}
+
+/// An address that is none.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("expected a host, host:port or http(s)://host:port, {reason}")]
+pub struct EndpointError {
+    reason: String,
+}
+
+impl Endpoint {
+    /// `server` is a host, `host:port` or an address with `http://` or `https://`; `port` holds
+    /// where `server` names none. With a scheme and no port, the scheme's own port is taken.
+    ///
+    /// # Errors
+    ///
+    /// [`EndpointError`] if it is none of them.
+    pub fn new(server: &str, port: u16) -> Result<Self, EndpointError> {
+        let fail = |reason: &str| EndpointError {
+            reason: reason.into(),
+        };
+        let with_scheme = server.contains("://");
+        let text = if with_scheme {
+            server.to_owned()
+        } else if server.matches(':').count() > 1 && !server.starts_with('[') {
+            // An IPv6 address is only legal in brackets.
+            format!("http://[{server}]")
+        } else {
+            format!("http://{server}")
+        };
+        let mut url = Url::parse(&text).map_err(|err| fail(&err.to_string()))?;
+        if !matches!(url.scheme(), "http" | "https") {
+            return Err(fail("not another scheme"));
+        }
+        if url.host_str().is_none_or(str::is_empty) {
+            return Err(fail("and there is no host"));
+        }
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err(fail("without user and password: use --token"));
+        }
+        if url.query().is_some() || url.fragment().is_some() {
+            return Err(fail("without query"));
+        }
+        // `Url` drops a port that is the scheme's own, so the text decides.
+        let port_given = text
+            .trim_end_matches('/')
+            .rsplit_once(':')
+            .is_some_and(|(_, port)| !port.is_empty() && port.bytes().all(|b| b.is_ascii_digit()));
+        if !with_scheme && !port_given {
+            url.set_port(Some(port)).map_err(|()| fail("with a port"))?;
+        }
+        Ok(Self { url })
+    }
+
+    fn host(&self) -> &str {
+        // Brackets are for the address bar, not for the resolver.
+        let host = self.url.host_str().unwrap_or_default();
+        host.trim_start_matches('[').trim_end_matches(']')
+    }
+
+    fn port(&self) -> u16 {
+        self.url.port_or_known_default().unwrap_or(80)
+    }
+
+    fn websocket(&self, engine: Engine) -> String {
+        format!(
+            "ws{}/socket.io/?EIO={}&transport=websocket",
+            // "http" and "https" become "ws" and "wss".
+            self.url
+                .as_str()
+                .trim_start_matches("http")
+                .trim_end_matches('/'),
+            engine.query()
+        )
+    }
+}
+
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.url.as_str().trim_end_matches('/'))
+    }
+}
+
+impl fmt::Debug for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Endpoint({self})")
+    }
+}
+
+/// A WebSocket over TCP or TLS.
+pub type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
+
+/// Connects to `endpoint` and opens a WebSocket.
+pub async fn open(endpoint: &Endpoint, engine: Engine) -> Result<Socket, UplinkError> {
+    let tcp = connect(endpoint).await?;
+    let config = WebSocketConfig::default()
+        .read_buffer_size(8 << 10)
+        // Header and attachment are written together, by one flush.
+        .write_buffer_size(256 << 10)
+        .max_message_size(Some(LARGEST_MESSAGE))
+        .max_frame_size(Some(LARGEST_MESSAGE));
+    let upgrade = client_async_tls_with_config(endpoint.websocket(engine), tcp, Some(config), None);
+    match timeout(HANDSHAKE, upgrade).await {
+        Ok(Ok((socket, _response))) => Ok(socket),
+        Ok(Err(err)) => Err(UplinkError::Upgrade(Box::new(err))),
+        Err(_) => Err(UplinkError::timeout(
+            "answer to the WebSocket upgrade",
+            HANDSHAKE,
+        )),
+    }
+}
+
+async fn connect(endpoint: &Endpoint) -> Result<TcpStream, UplinkError> {
+    let addresses: Vec<SocketAddr> =
+        match timeout(HANDSHAKE, lookup_host((endpoint.host(), endpoint.port()))).await {
+            Ok(Ok(addresses)) => addresses.collect(),
+            Ok(Err(source)) => {
+                return Err(UplinkError::Resolve {
+                    host: endpoint.host().to_owned(),
+                    source,
+                });
+            }
+            Err(_) => {
+                return Err(UplinkError::timeout(
+                    "answer from the name server",
+                    HANDSHAKE,
+                ));
+            }
+        };
+    let mut last = UplinkError::Connect(io::ErrorKind::AddrNotAvailable.into());
+    for address in addresses {
+        last = match timeout(CONNECT, connect_to(address)).await {
+            Ok(Ok(stream)) => return Ok(stream),
+            Ok(Err(err)) => UplinkError::Connect(err),
+            Err(_) => UplinkError::timeout("TCP connection", CONNECT),
+        };
+    }
+    Err(last)
+}
+
+async fn connect_to(address: SocketAddr) -> io::Result<TcpStream> {
+    let socket = if address.is_ipv4() {
+        TcpSocket::new_v4()?
+    } else {
+        TcpSocket::new_v6()?
+    };
+    let options = SockRef::from(&socket);
+    options.set_send_buffer_size(SEND_BUFFER)?;
+    options.set_tcp_notsent_lowat(UNSENT)?;
+    socket.set_nodelay(true)?;
+    socket.connect(address).await
+}
+
+/// Connects the namespace with `auth`; returns what the server said about pings.
+///
+/// Reading is not buffered: the messages after the server's consent stay in `socket`.
+pub async fn enter<S>(
+    socket: &mut S,
+    engine: Engine,
+    namespace: &str,
+    auth: &impl Serialize,
+) -> Result<Handshake, UplinkError>
+where
+    S: Stream<Item = Result<Message, tungstenite::Error>>
+        + Sink<Message, Error = tungstenite::Error>
+        + Unpin,
+{
+    timeout(HANDSHAKE, enter_unbounded(socket, engine, namespace, auth))
+        .await
+        .unwrap_or_else(|_| {
+            Err(UplinkError::timeout(
+                "answer to Socket.IO's CONNECT",
+                HANDSHAKE,
+            ))
+        })
+}
+
+async fn enter_unbounded<S>(
+    socket: &mut S,
+    engine: Engine,
+    namespace: &str,
+    auth: &impl Serialize,
+) -> Result<Handshake, UplinkError>
+where
+    S: Stream<Item = Result<Message, tungstenite::Error>>
+        + Sink<Message, Error = tungstenite::Error>
+        + Unpin,
+{
+    let mut opened = None;
+    loop {
+        let message = match socket.next().await {
+            Some(message) => message.map_err(UplinkError::lost)?,
+            None => return Err(UplinkError::Closed),
+        };
+        let Message::Text(text) = message else {
+            continue;
+        };
+        let answer = match Packet::parse(&text, namespace)? {
+            Packet::Open(handshake) => {
+                opened = Some(handshake);
+                packet::connect(engine, namespace, auth)?
+            }
+            Packet::Connected => match opened {
+                Some(handshake) => return Ok(handshake),
+                None => continue,
+            },
+            Packet::Refused(reason) => return Err(UplinkError::Refused(reason)),
+            Packet::Closed => return Err(UplinkError::Closed),
+            Packet::Ping => packet::PONG.to_owned(),
+            Packet::Event(..) | Packet::Acknowledged(_) | Packet::Other => continue,
+        };
+        socket
+            .send(Message::text(answer))
+            .await
+            .map_err(UplinkError::lost)?;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn servers_are_understood_in_every_form() {
+        for (server, shown, websocket) in [
+            (
+                "localhost",
+                "http://localhost:5001",
+                "ws://localhost:5001/socket.io/",
+            ),
+            ("10.0.0.7:80", "http://10.0.0.7", "ws://10.0.0.7/socket.io/"),
+            ("::1", "http://[::1]:5001", "ws://[::1]:5001/socket.io/"),
+            ("[::1]:7", "http://[::1]:7", "ws://[::1]:7/socket.io/"),
+            (
+                "https://relay.example",
+                "https://relay.example",
+                "wss://relay.example/socket.io/",
+            ),
+            ("http://a:5001/", "http://a:5001", "ws://a:5001/socket.io/"),
+            ("https://a/sub/", "https://a/sub", "wss://a/sub/socket.io/"),
+        ] {
+            let endpoint = Endpoint::new(server, 5001).unwrap();
+            assert_eq!(endpoint.to_string(), shown);
+            assert!(
+                endpoint.websocket(Engine::V4).starts_with(websocket),
+                "{}",
+                endpoint.websocket(Engine::V4)
+            );
+        }
+        assert_eq!(Endpoint::new("::1", 5001).unwrap().host(), "::1");
+    }
+
+    #[test]
+    fn what_is_no_server_is_refused() {
+        for server in [
+            "",
+            "ftp://a",
+            "http://",
+            "a b",
+            "host:port",
+            "http://u:p@a",
+            "http://a?b",
+        ] {
+            let error = Endpoint::new(server, 5001).unwrap_err().to_string();
+            assert!(error.contains("http(s)://host:port"), "{server}: {error}");
+        }
+    }
+}

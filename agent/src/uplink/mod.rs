@@ -1,0 +1,190 @@
+//! Brings frames, detections and measurements to a relay, over a Socket.IO client of our own.
+//!
+//! ```text
+//! capture --put_frame--> Feed --newest--> Session: window, pace, demand --> WebSocket
+//! detect  --put_detections--^                  ^-- ack, demand, clock, ping --'
+//! ```
+//!
+//! A picture is handed to the socket as the [`bytes::Bytes`] it was captured in. Nothing queues: a
+//! frame that cannot be sent at once waits in the [`Feed`] until a newer one takes its place.
+
+mod backoff;
+mod clock;
+mod connection;
+mod error;
+mod feed;
+mod pace;
+mod packet;
+mod session;
+mod window;
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use cv_protocol::{AgentAuth, NAMESPACE_AGENTS};
+use tokio::sync::watch;
+use tokio::time::sleep;
+
+pub use connection::{Endpoint, EndpointError};
+pub use error::UplinkError;
+pub use feed::{Drop, Feed};
+
+use crate::config::Rates;
+use backoff::Backoff;
+use packet::Engine;
+use session::Session;
+
+/// A connection that lasted so long worked.
+const PROVEN: Duration = Duration::from_secs(5);
+
+/// Tells a task to end.
+#[derive(Clone, Debug)]
+pub struct Stop(watch::Receiver<bool>);
+
+impl Stop {
+    /// `stop` becomes true, or is dropped, when everything is to end.
+    #[must_use]
+    pub fn new(stop: watch::Receiver<bool>) -> Self {
+        Self(stop)
+    }
+
+    /// Waits until the end is requested.
+    pub async fn requested(&mut self) {
+        // An error means that the sender is gone, which is the end as well.
+        let _ = self.0.wait_for(|stop| *stop).await;
+    }
+}
+
+/// What is known about the connection, for stats and status lines.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct LinkStatus {
+    /// Whether the relay has accepted us.
+    pub connected: bool,
+    /// Why there is no connection, once one has failed.
+    pub failure: Option<String>,
+    /// Round trip of a frame that travelled alone.
+    pub round_trip: Option<Duration>,
+    /// How far the relay's clock is ahead of ours, in microseconds.
+    pub clock_offset_us: Option<i64>,
+}
+
+/// The connection as seen by the rest of the agent.
+#[derive(Debug)]
+pub struct Link {
+    status: Mutex<LinkStatus>,
+    sent: AtomicU64,
+    rates: watch::Receiver<Rates>,
+}
+
+impl Link {
+    /// Not connected yet; `rates` may change while it runs.
+    #[must_use]
+    pub fn new(rates: watch::Receiver<Rates>) -> Self {
+        Self {
+            status: Mutex::default(),
+            sent: AtomicU64::new(0),
+            rates,
+        }
+    }
+
+    /// The present state.
+    #[must_use]
+    pub fn status(&self) -> LinkStatus {
+        self.status
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// Frames handed to the socket since the start.
+    #[must_use]
+    pub fn frames_sent(&self) -> u64 {
+        self.sent.load(Ordering::Relaxed)
+    }
+
+    fn frame_sent(&self) {
+        self.sent.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn stream_fps(&self) -> f32 {
+        self.rates.borrow().stream_fps
+    }
+
+    fn update(&self, change: impl FnOnce(&mut LinkStatus)) {
+        change(&mut self.status.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+}
+
+/// Keeps the agent connected to `endpoint` until `stop` is requested.
+///
+/// Never gives up: a relay that is absent, slow, broken or unwilling is tried again for ever, at
+/// intervals that grow to a second, or to half a minute after a refusal.
+pub async fn run(endpoint: &Endpoint, auth: &AgentAuth, feed: &Feed, link: &Link, mut stop: Stop) {
+    let mut backoff = Backoff::new();
+    loop {
+        let attempt = connect_and_serve(endpoint, auth, feed, link, &mut stop, &mut backoff);
+        let Err(err) = attempt.await else {
+            return;
+        };
+        report(endpoint, link, &err);
+        let wait = if err.is_refusal() {
+            backoff.wait_after_refusal()
+        } else {
+            backoff.wait()
+        };
+        tokio::select! {
+            () = sleep(wait) => {}
+            () = stop.requested() => return,
+        }
+    }
+}
+
+async fn connect_and_serve(
+    endpoint: &Endpoint,
+    auth: &AgentAuth,
+    feed: &Feed,
+    link: &Link,
+    stop: &mut Stop,
+    backoff: &mut Backoff,
+) -> Result<(), UplinkError> {
+    let opened = async {
+        let mut socket = connection::open(endpoint, Engine::V4).await?;
+        let handshake = connection::enter(&mut socket, Engine::V4, NAMESPACE_AGENTS, auth).await?;
+        Ok::<_, UplinkError>((socket, handshake))
+    };
+    let (socket, handshake) = tokio::select! {
+        opened = opened => opened?,
+        () = stop.requested() => return Ok(()),
+    };
+    log::info!(camera = auth.camera; "Successfully connected to {endpoint} as {}", auth.camera);
+    link.update(|status| {
+        status.connected = true;
+        status.failure = None;
+    });
+    let since = Instant::now();
+    let ended = Session::new(feed, link).run(socket, &handshake, stop).await;
+    // A relay that accepts and hangs up at once must not be knocked at without pause.
+    if since.elapsed() > PROVEN {
+        backoff.reset();
+    }
+    ended
+}
+
+/// Logs each new reason once, at a level a person sees; its repetitions are details.
+fn report(endpoint: &Endpoint, link: &Link, err: &UplinkError) {
+    let reason = err.to_string();
+    let before = link.status();
+    if before.connected {
+        log::warn!("Disconnected from {endpoint}: {reason}; connecting again");
+    } else if before.failure.as_deref() != Some(&reason) {
+        log::warn!("Failed to connect to {endpoint}: {reason}; trying until it works");
+    } else {
+        log::debug!("Failed to connect to {endpoint}: {reason}");
+    }
+    link.update(|status| {
+        status.connected = false;
+        status.failure = Some(reason);
+        status.round_trip = None;
+    });
+}

@@ -1,0 +1,665 @@
+//! One connection's life: what is sent when, and what the answers mean.
+//!
+//! Two loops share one task: one reads acknowledgements, demand and pings, one writes whatever is
+//! the most urgent. Neither waits for the other, so a write that the network holds up keeps nobody
+//! from noticing that the relay has been silent for too long.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use cv_protocol::{
+    Ack, ClockExchange, Demand, FrameMeta, MAX_FRAME_BYTES, NAMESPACE_AGENTS, STALL, Timestamp,
+    event,
+};
+use futures_util::{Sink, SinkExt as _, Stream, StreamExt as _};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use tokio::time::{sleep, sleep_until, timeout};
+use tokio_tungstenite::tungstenite::{self, Message};
+
+use super::clock::Clock;
+use super::error::UplinkError;
+use super::feed::{Drop, Feed};
+use super::pace::Pace;
+use super::packet::{self, Handshake, Packet};
+use super::window::Window;
+use super::{Link, Stop};
+use crate::frame::Frame;
+
+/// Time between frames while nobody watches.
+const UNWATCHED: Duration = Duration::from_secs(3);
+
+/// The state of one connection.
+pub struct Session<'a> {
+    feed: &'a Feed,
+    link: &'a Link,
+    /// Longest time without an acknowledgement, and for a write.
+    stall: Duration,
+    state: Mutex<State>,
+}
+
+struct State {
+    window: Window,
+    clock: Clock,
+    next_clock: Instant,
+    pace: Pace,
+    demand: Demand,
+    pong_due: bool,
+}
+
+/// What the writing loop does next.
+enum Next {
+    Text(String),
+    Frame(Frame),
+    Wait(Instant),
+}
+
+impl<'a> Session<'a> {
+    pub fn new(feed: &'a Feed, link: &'a Link) -> Self {
+        Self {
+            feed,
+            link,
+            stall: STALL,
+            state: Mutex::new(State {
+                window: Window::default(),
+                clock: Clock::default(),
+                next_clock: Instant::now(),
+                pace: Pace::new(),
+                // A relay says at once what viewers want; until then somebody may be watching.
+                demand: Demand {
+                    viewers: 1,
+                    max_fps: None,
+                },
+                pong_due: false,
+            }),
+        }
+    }
+
+    /// Serves the connection until it breaks (an error) or `stop` is set.
+    pub async fn run<S>(
+        &self,
+        socket: S,
+        handshake: &Handshake,
+        stop: &mut Stop,
+    ) -> Result<(), UplinkError>
+    where
+        S: Stream<Item = Result<Message, tungstenite::Error>>
+            + Sink<Message, Error = tungstenite::Error>
+            + Unpin,
+    {
+        let (mut sink, mut stream) = socket.split();
+        let ended = tokio::select! {
+            ended = self.read(&mut stream, handshake.silence_limit()) => ended,
+            ended = self.write(&mut sink) => ended,
+            stalled = self.watch_for_stall() => Err(stalled),
+            () = stop.requested() => Ok(()),
+        };
+        self.feed.waits_for(Drop::Offline);
+        if ended.is_ok() {
+            // The relay is told that this is no accident; whether it hears it is its own affair.
+            let goodbye = async {
+                let text = Message::text(packet::disconnect(NAMESPACE_AGENTS));
+                sink.send(text).await?;
+                sink.close().await
+            };
+            let _ = timeout(Duration::from_millis(500), goodbye).await;
+        }
+        ended
+    }
+
+    async fn read<R>(&self, stream: &mut R, silence: Duration) -> Result<(), UplinkError>
+    where
+        R: Stream<Item = Result<Message, tungstenite::Error>> + Unpin,
+    {
+        loop {
+            let message = timeout(silence, stream.next())
+                .await
+                .map_err(|_| UplinkError::timeout("sign of life from the relay", silence))?
+                .ok_or(UplinkError::Closed)?
+                .map_err(UplinkError::lost)?;
+            match message {
+                Message::Text(text) => self.handle(&text)?,
+                Message::Close(_) => return Err(UplinkError::Closed),
+                _ => {}
+            }
+        }
+    }
+
+    fn handle(&self, text: &str) -> Result<(), UplinkError> {
+        match Packet::parse(text, NAMESPACE_AGENTS)? {
+            Packet::Ping => self.lock().pong_due = true,
+            Packet::Closed => return Err(UplinkError::Closed),
+            Packet::Refused(reason) => return Err(UplinkError::Refused(reason)),
+            Packet::Event(name, Some(argument)) => match name.as_str() {
+                event::ACK => self.acknowledged(argument),
+                event::DEMAND => {
+                    if let Some(demand) = read::<Demand>(argument) {
+                        log::debug!(
+                            "{} viewers, at most {:?} fps",
+                            demand.viewers,
+                            demand.max_fps
+                        );
+                        self.lock().demand = demand;
+                    }
+                }
+                event::CLOCK => self.clock_answered(argument),
+                event::REFUSED => {
+                    #[derive(Deserialize)]
+                    struct Reason {
+                        message: String,
+                    }
+                    return Err(UplinkError::Refused(
+                        read::<Reason>(argument).map_or_else(String::new, |r| r.message),
+                    ));
+                }
+                _ => {}
+            },
+            _ => {}
+        }
+        self.feed.wake();
+        Ok(())
+    }
+
+    fn acknowledged(&self, argument: &RawValue) {
+        let Some(Ack { seq }) = read(argument) else {
+            return;
+        };
+        let mut state = self.lock();
+        if state.window.acknowledge(seq, Instant::now()).is_some() {
+            let round_trip = state.window.round_trip();
+            drop(state);
+            self.link.update(|status| status.round_trip = round_trip);
+        }
+    }
+
+    fn clock_answered(&self, argument: &RawValue) {
+        let now = Timestamp::now();
+        let Some((offset_us, round_trip)) =
+            read::<ClockExchange>(argument).and_then(|exchange| exchange.offset(now))
+        else {
+            return;
+        };
+        let mut state = self.lock();
+        state.clock.learn(round_trip, offset_us);
+        let offset_us = state.clock.offset_us();
+        drop(state);
+        self.link
+            .update(|status| status.clock_offset_us = offset_us);
+    }
+
+    /// Returns when frames have been in flight for too long without an acknowledgement.
+    async fn watch_for_stall(&self) -> UplinkError {
+        loop {
+            let owed = self.lock().window.owed_since();
+            match owed.map(|since| since + self.stall) {
+                Some(end) if end <= Instant::now() => {
+                    return UplinkError::timeout("acknowledgement from the relay", self.stall);
+                }
+                Some(end) => sleep_until(end.into()).await,
+                // A frame sent meanwhile is noticed this much late.
+                None => sleep(self.stall / 40).await,
+            }
+        }
+    }
+
+    async fn write<W>(&self, sink: &mut W) -> Result<(), UplinkError>
+    where
+        W: Sink<Message, Error = tungstenite::Error> + Unpin,
+    {
+        loop {
+            match self.next()? {
+                Next::Text(text) => self.write_in_time(sink.send(Message::text(text))).await?,
+                Next::Frame(frame) => self.send_frame(sink, frame).await?,
+                Next::Wait(until) => tokio::select! {
+                    () = self.feed.changed() => {}
+                    () = sleep_until(until.into()) => {}
+                },
+            }
+        }
+    }
+
+    /// The most urgent thing to do.
+    fn next(&self) -> Result<Next, UplinkError> {
+        let mut guard = self.lock();
+        let state = &mut *guard;
+        let now = Instant::now();
+        if std::mem::take(&mut state.pong_due) {
+            return Ok(Next::Text(packet::PONG.into()));
+        }
+        if state.next_clock <= now {
+            state.next_clock = state.clock.next_question(now);
+            let question = ClockExchange {
+                t0: Timestamp::now(),
+                t1: None,
+                t2: None,
+            };
+            return text(event::CLOCK, &question);
+        }
+        if let Some(detections) = self.feed.take_detections() {
+            return text(event::DETECTIONS, &detections);
+        }
+        if let Some(stats) = self.feed.take_stats() {
+            return text(event::STATS, &stats);
+        }
+        if !state.window.is_open(now) {
+            self.feed.waits_for(Drop::Link);
+        } else if let Some(frame) = self.feed.take_frame() {
+            match self.admit(state, &frame, now) {
+                Ok(()) => {
+                    state.window.sent(frame.seq, frame.jpeg.len(), now);
+                    return Ok(Next::Frame(frame));
+                }
+                Err(reason) => self.feed.count(reason),
+            }
+        }
+        Ok(Next::Wait(state.next_clock))
+    }
+
+    /// Whether a frame is sent that could be.
+    fn admit(&self, state: &mut State, frame: &Frame, now: Instant) -> Result<(), Drop> {
+        if frame.jpeg.len() > MAX_FRAME_BYTES {
+            return Err(Drop::Unsendable);
+        }
+        let (interval, reason) = if state.demand.viewers == 0 {
+            (UNWATCHED, Drop::Unwatched)
+        } else {
+            let wanted = state.demand.max_fps.unwrap_or(f32::MAX);
+            let fps = self.link.stream_fps().min(wanted).max(0.01);
+            (Duration::from_secs_f32(1.0 / fps), Drop::Pace)
+        };
+        if state.pace.admit(now, interval) {
+            Ok(())
+        } else {
+            Err(reason)
+        }
+    }
+
+    async fn send_frame<W>(&self, sink: &mut W, frame: Frame) -> Result<(), UplinkError>
+    where
+        W: Sink<Message, Error = tungstenite::Error> + Unpin,
+    {
+        let meta = FrameMeta {
+            seq: frame.seq,
+            captured_us: frame.captured_at,
+            sent_us: Some(Timestamp::now()),
+            width: frame.resolution.width,
+            height: frame.resolution.height,
+            annotated: false,
+        };
+        let header = packet::event_header(NAMESPACE_AGENTS, event::FRAME, &meta)?;
+        self.write_in_time(send_pair(sink, header, frame.jpeg))
+            .await?;
+        self.link.frame_sent();
+        Ok(())
+    }
+
+    async fn write_in_time(
+        &self,
+        write: impl Future<Output = Result<(), tungstenite::Error>>,
+    ) -> Result<(), UplinkError> {
+        timeout(self.stall, write)
+            .await
+            .map_err(|_| UplinkError::timeout("progress in sending", self.stall))?
+            .map_err(UplinkError::lost)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Header and attachment in one flush, with nothing in between.
+async fn send_pair<W>(sink: &mut W, header: String, jpeg: Bytes) -> Result<(), tungstenite::Error>
+where
+    W: Sink<Message, Error = tungstenite::Error> + Unpin,
+{
+    sink.feed(Message::text(header)).await?;
+    sink.feed(Message::Binary(jpeg)).await?;
+    sink.flush().await
+}
+
+fn text(name: &str, argument: &impl serde::Serialize) -> Result<Next, UplinkError> {
+    Ok(Next::Text(packet::event_text(
+        NAMESPACE_AGENTS,
+        None,
+        name,
+        argument,
+    )?))
+}
+
+/// An argument that does not have the expected shape is as good as none.
+fn read<'a, T: Deserialize<'a>>(argument: &'a RawValue) -> Option<T> {
+    serde_json::from_str(argument.get()).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::pin::Pin;
+    use std::sync::Arc;
+    use std::task::{Context, Poll};
+
+    use cv_protocol::{Detections, Stats};
+    use tokio::sync::{mpsc, watch};
+
+    use super::*;
+    use crate::config::Rates;
+    use crate::frame::Resolution;
+    use crate::uplink::Stop;
+
+    const SOON: Duration = Duration::from_secs(10);
+
+    /// A WebSocket in memory. What is sent comes out of `Peer`, unless it refuses to read.
+    struct Memory {
+        incoming: mpsc::UnboundedReceiver<Message>,
+        outgoing: mpsc::UnboundedSender<Message>,
+        reads: watch::Receiver<bool>,
+    }
+
+    struct Peer {
+        to_agent: mpsc::UnboundedSender<Message>,
+        from_agent: mpsc::UnboundedReceiver<Message>,
+        reads: watch::Sender<bool>,
+    }
+
+    fn pair() -> (Memory, Peer) {
+        let (to_agent, incoming) = mpsc::unbounded_channel();
+        let (outgoing, from_agent) = mpsc::unbounded_channel();
+        let (sender, reads) = watch::channel(true);
+        (
+            Memory {
+                incoming,
+                outgoing,
+                reads,
+            },
+            Peer {
+                to_agent,
+                from_agent,
+                reads: sender,
+            },
+        )
+    }
+
+    impl Stream for Memory {
+        type Item = Result<Message, tungstenite::Error>;
+        fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+            self.incoming.poll_recv(cx).map(|message| message.map(Ok))
+        }
+    }
+
+    impl Sink<Message> for Memory {
+        type Error = tungstenite::Error;
+        fn poll_ready(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+            if *self.reads.borrow() {
+                Poll::Ready(Ok(()))
+            } else {
+                Poll::Pending
+            }
+        }
+        fn start_send(self: Pin<&mut Self>, item: Message) -> Result<(), Self::Error> {
+            self.outgoing
+                .send(item)
+                .map_err(|_| tungstenite::Error::ConnectionClosed)
+        }
+        fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+            self.poll_ready(cx)
+        }
+        fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+            self.poll_ready(cx)
+        }
+    }
+
+    impl Peer {
+        fn say(&self, text: &str) {
+            self.to_agent.send(Message::text(text)).unwrap();
+        }
+
+        /// The next message of an event with this name, skipping others.
+        async fn event(&mut self, name: &str) -> String {
+            let start = format!("[\"{name}\",");
+            loop {
+                let message = timeout(SOON, self.from_agent.recv())
+                    .await
+                    .unwrap()
+                    .unwrap();
+                if let Message::Text(text) = message
+                    && text.contains(&start)
+                {
+                    return text.to_string();
+                }
+            }
+        }
+
+        async fn text(&mut self, wanted: &str) {
+            loop {
+                let message = timeout(SOON, self.from_agent.recv())
+                    .await
+                    .unwrap()
+                    .unwrap();
+                if matches!(message, Message::Text(text) if text == wanted) {
+                    return;
+                }
+            }
+        }
+
+        /// The next frame: its header, and its attachment, which must be the next message.
+        async fn frame(&mut self) -> (String, Bytes) {
+            let header = self.event("frame").await;
+            match self.from_agent.recv().await {
+                Some(Message::Binary(jpeg)) => (header, jpeg),
+                other => panic!("{header} is followed by {other:?}"),
+            }
+        }
+    }
+
+    fn frame(seq: u64, jpeg: Bytes) -> Frame {
+        Frame {
+            seq,
+            captured_at: Timestamp(1),
+            resolution: Resolution {
+                width: 64,
+                height: 48,
+            },
+            jpeg,
+        }
+    }
+
+    struct Agent {
+        feed: Arc<Feed>,
+        link: Arc<Link>,
+        stop: watch::Sender<bool>,
+        _rates: watch::Sender<Rates>,
+        task: tokio::task::JoinHandle<Result<(), UplinkError>>,
+    }
+
+    fn start(stream_fps: f32, stall: Duration) -> (Agent, Peer) {
+        let (memory, peer) = pair();
+        let (rates_sender, rates) = watch::channel(Rates {
+            stream_fps,
+            detect_fps: None,
+        });
+        let feed = Arc::new(Feed::default());
+        let link = Arc::new(Link::new(rates));
+        let (stop, stopped) = watch::channel(false);
+        let task = tokio::spawn({
+            let (feed, link) = (feed.clone(), link.clone());
+            async move {
+                let mut session = Session::new(&feed, &link);
+                session.stall = stall;
+                let handshake =
+                    serde_json::from_str(r#"{"pingInterval":25000,"pingTimeout":20000}"#).unwrap();
+                session
+                    .run(memory, &handshake, &mut Stop::new(stopped))
+                    .await
+            }
+        });
+        let agent = Agent {
+            feed,
+            link,
+            stop,
+            _rates: rates_sender,
+            task,
+        };
+        (agent, peer)
+    }
+
+    #[tokio::test]
+    async fn the_socket_gets_the_very_bytes_that_were_captured() {
+        let (agent, mut peer) = start(240.0, SOON);
+        let jpeg = Bytes::from(vec![0xAB; 100_000]);
+        let address = jpeg.as_ptr();
+        agent.feed.put_frame(frame(7, jpeg));
+        let (header, sent) = peer.frame().await;
+        assert_eq!(sent.as_ptr(), address, "the picture was copied");
+        assert!(header.contains(r#""seq":7"#), "{header}");
+        assert_eq!(agent.link.frames_sent(), 1);
+    }
+
+    #[tokio::test]
+    async fn two_frames_in_flight_then_the_newest_after_an_ack() {
+        let (agent, mut peer) = start(240.0, SOON);
+        for seq in 0..2 {
+            agent
+                .feed
+                .put_frame(frame(seq, Bytes::from_static(b"jpeg")));
+            assert!(peer.frame().await.0.contains(&format!("\"seq\":{seq},")));
+            sleep(Duration::from_millis(10)).await;
+        }
+        for seq in 2..5 {
+            agent
+                .feed
+                .put_frame(frame(seq, Bytes::from_static(b"jpeg")));
+            tokio::task::yield_now().await;
+        }
+        // Nothing may come: a clock question is the proof that the writer ran meanwhile.
+        peer.say("2");
+        peer.text("3").await;
+        peer.say(r#"42/cv,["ack",{"seq":1}]"#);
+        assert!(peer.frame().await.0.contains("\"seq\":4,"));
+        assert_eq!(agent.feed.dropped(), [(Drop::Link, 2)].into());
+    }
+
+    #[tokio::test]
+    async fn nobody_watching_leaves_detections_and_stats() {
+        let (agent, mut peer) = start(240.0, SOON);
+        peer.say(r#"42/cv,["demand",{"viewers":0}]"#);
+        peer.say("2");
+        peer.text("3").await;
+        for seq in 0..5 {
+            agent
+                .feed
+                .put_frame(frame(seq, Bytes::from_static(b"jpeg")));
+            peer.say("2");
+            peer.text("3").await;
+        }
+        let one = Detections {
+            seq: 4,
+            captured_us: Timestamp(1),
+            model: "m".into(),
+            engine: "e".into(),
+            accelerator: "a".into(),
+            infer_ms: 1.0,
+            objects: Vec::new(),
+        };
+        agent.feed.put_detections(one);
+        peer.event("detections").await;
+        agent.feed.put_stats(Stats::default());
+        peer.event("stats").await;
+        // The first frame of a connection goes out whoever watches; the rest within 3 s does not.
+        assert_eq!(agent.feed.dropped(), [(Drop::Unwatched, 4)].into());
+        peer.say(r#"42/cv,["demand",{"viewers":1,"max_fps":100}]"#);
+        peer.say(r#"42/cv,["ack",{"seq":0}]"#);
+        peer.say("2");
+        peer.text("3").await;
+        // The rate now allows a frame 10 ms after the first.
+        sleep(Duration::from_millis(20)).await;
+        agent.feed.put_frame(frame(9, Bytes::from_static(b"jpeg")));
+        assert!(peer.frame().await.0.contains("\"seq\":9,"));
+    }
+
+    #[tokio::test]
+    async fn a_relay_that_never_acknowledges_is_given_up() {
+        let (agent, mut peer) = start(240.0, Duration::from_millis(200));
+        agent.feed.put_frame(frame(0, Bytes::from_static(b"jpeg")));
+        peer.frame().await;
+        let ended = timeout(SOON, agent.task).await.unwrap().unwrap();
+        assert!(
+            matches!(ended, Err(UplinkError::Timeout { .. })),
+            "{ended:?}"
+        );
+    }
+
+    #[tokio::test]
+    async fn a_relay_that_stops_reading_is_given_up() {
+        let (agent, peer) = start(240.0, Duration::from_millis(200));
+        peer.reads.send(false).unwrap();
+        agent.feed.put_frame(frame(0, Bytes::from_static(b"jpeg")));
+        let ended = timeout(SOON, agent.task).await.unwrap().unwrap();
+        assert!(
+            matches!(ended, Err(UplinkError::Timeout { .. })),
+            "{ended:?}"
+        );
+    }
+
+    #[tokio::test]
+    async fn clocks_are_compared_at_once() {
+        let (agent, mut peer) = start(240.0, SOON);
+        let question = peer.event("clock").await;
+        let t0: u64 = question
+            .trim_start_matches(r#"42/cv,["clock",{"t0":"#)
+            .trim_end_matches("}]")
+            .parse()
+            .unwrap();
+        let ahead = t0 + 5_000_000;
+        peer.say(&format!(
+            r#"42/cv,["clock",{{"t0":{t0},"t1":{ahead},"t2":{ahead}}}]"#
+        ));
+        peer.say("2");
+        peer.text("3").await;
+        let offset = agent.link.status().clock_offset_us.unwrap();
+        // The answer may be late by a second on a busy machine: then half of it is lost.
+        assert!((4_000_000..=5_000_000).contains(&offset), "{offset}");
+    }
+
+    #[tokio::test]
+    async fn a_refusal_and_a_farewell_are_told_apart() {
+        let (agent, peer) = start(240.0, SOON);
+        peer.say(r#"42/cv,["refused",{"message":"name taken over"}]"#);
+        let ended = agent.task.await.unwrap();
+        assert!(matches!(&ended, Err(err) if err.is_refusal()), "{ended:?}");
+
+        let (agent, peer) = start(240.0, SOON);
+        peer.say("41/cv,");
+        assert!(matches!(
+            agent.task.await.unwrap(),
+            Err(UplinkError::Closed)
+        ));
+
+        let (agent, peer) = start(240.0, SOON);
+        peer.say("<html>");
+        assert!(matches!(
+            agent.task.await.unwrap(),
+            Err(UplinkError::Malformed(_))
+        ));
+    }
+
+    #[tokio::test]
+    async fn a_stop_says_goodbye() {
+        let (agent, mut peer) = start(240.0, SOON);
+        agent.stop.send(true).unwrap();
+        peer.text("41/cv,").await;
+        assert!(agent.task.await.unwrap().is_ok());
+    }
+
+    #[tokio::test]
+    async fn what_is_too_large_for_a_frame_is_dropped_and_counted() {
+        let (agent, mut peer) = start(240.0, SOON);
+        let huge = Bytes::from(vec![0; MAX_FRAME_BYTES + 1]);
+        agent.feed.put_frame(frame(0, huge));
+        peer.say("2");
+        peer.text("3").await;
+        agent.feed.put_frame(frame(1, Bytes::from_static(b"jpeg")));
+        assert!(peer.frame().await.0.contains("\"seq\":1,"));
+        assert_eq!(agent.feed.dropped(), [(Drop::Unsendable, 1)].into());
+    }
+}
