@@ -13,7 +13,8 @@ mod viewer;
 pub use agent::{Ack, AgentAuth, Demand, Detections, FrameMeta, Object, Stats};
 pub use clock::{ClockExchange, Timestamp};
 pub use viewer::{
-    CameraInfo, CameraState, Shown, Unwatch, ViewerDetections, ViewerFrameMeta, ViewerStats, Watch,
+    CameraInfo, CameraState, Shown, Text, Unwatch, ViewerDetections, ViewerFrameMeta, ViewerStats,
+    Watch,
 };
 
 /// The version that [`AgentAuth::protocol`] carries.
@@ -61,6 +62,8 @@ pub mod event {
     pub const SHOWN: &str = "shown";
     /// Relay to viewer: a list of [`crate::CameraInfo`], on connect and on change.
     pub const CAMERAS: &str = "cameras";
+    /// Relay to viewer ([`crate::Text`]): the lines of a tutorial's client.
+    pub const TEXT: &str = "text";
     /// Either side to the relay and back ([`crate::ClockExchange`]).
     pub const CLOCK: &str = "clock";
     /// Relay to anyone, before it disconnects them: a sentence that says which rule was broken.

@@ -97,6 +97,15 @@ pub struct ViewerStats {
     pub stats: Stats,
 }
 
+/// `text` towards a viewer: what a tutorial's client wrote beside its picture.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Text {
+    /// The camera's name.
+    pub camera: String,
+    /// Lines joined by `<br />`; anything else in it is plain text, whatever it looks like.
+    pub text: String,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,1 +1,115 @@
-fn main() {}
+//! The relay as a daemon: settings, log, signals, readiness.
+#![forbid(unsafe_code)]
+
+use std::net::{IpAddr, SocketAddr};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use cv_relay::cli::Args;
+use cv_relay::hub::Hub;
+use cv_relay::{Config, app, serve};
+use cv_service::{Program, logging, supervisor};
+use tokio::net::TcpListener;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+const PROGRAM: Program = Program {
+    prefix: "CV_RELAY",
+    default_file: "/etc/cv-relay/config.toml",
+};
+
+fn main() -> ExitCode {
+    let args: Args = match PROGRAM.parse_process() {
+        Ok(args) => args,
+        Err(err) => return err.report(),
+    };
+    logging::init(args.log_level, &[]);
+    match run(&args) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(err) => {
+            log::error!("{err:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[tokio::main]
+async fn run(args: &Args) -> anyhow::Result<()> {
+    let address = SocketAddr::new(args.host, args.port);
+    let listener = TcpListener::bind(address).await.with_context(|| {
+        format!("cannot listen on {address} (is another relay running? choose another with --port)")
+    })?;
+    let address = listener.local_addr()?;
+    let config = Config::from(args);
+    announce(&config, address);
+    let relay = app(config);
+
+    let interrupt = signal(SignalKind::interrupt())?;
+    let terminate = signal(SignalKind::terminate())?;
+    supervisor::ready();
+    let reporting = tokio::spawn(report(relay.hub().clone()));
+    let outcome = serve(listener, relay, stop_signal(interrupt, terminate)).await;
+    reporting.abort();
+    log::info!("stopped");
+    outcome.context("serving failed")
+}
+
+/// Completes at the first SIGINT or SIGTERM; the second ends the process at once.
+async fn stop_signal(mut interrupt: Signal, mut terminate: Signal) {
+    let first = tokio::select! {
+        _ = interrupt.recv() => "SIGINT",
+        _ = terminate.recv() => "SIGTERM",
+    };
+    log::info!("{first}: saying goodbye to agents and viewers; once more to stop at once");
+    supervisor::stopping();
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+        std::process::exit(130);
+    });
+}
+
+/// Says which address to open, and who may connect.
+fn announce(config: &Config, address: SocketAddr) {
+    let port = address.port();
+    let reach = match address.ip() {
+        ip if ip.is_loopback() => "programs on this machine",
+        ip if ip.is_unspecified() => "anyone who reaches this machine",
+        _ => "anyone who reaches this address",
+    };
+    let opened = match address.ip() {
+        ip if ip.is_unspecified() => IpAddr::from([127, 0, 0, 1]),
+        ip => ip,
+    };
+    let with = |token: bool| {
+        if token {
+            "with the token"
+        } else {
+            "without a token"
+        }
+    };
+    log::info!("open http://{}", SocketAddr::new(opened, port));
+    log::info!(
+        "port {port} on {}: {reach} may watch {} and may bring cameras {}",
+        address.ip(),
+        with(config.viewer_token.is_some()),
+        with(config.agent_token.is_some()),
+    );
+}
+
+/// Keeps systemd informed: alive, and what the relay does.
+async fn report(hub: Arc<Hub>) {
+    let interval = supervisor::watchdog_interval().unwrap_or(std::time::Duration::from_secs(10));
+    let mut tick = tokio::time::interval(interval);
+    loop {
+        tick.tick().await;
+        supervisor::alive();
+        supervisor::status(&format!(
+            "{} cameras, {} viewers",
+            hub.cameras().len(),
+            hub.viewers()
+        ));
+    }
+}

@@ -1,0 +1,133 @@
+//! Accepts connections and serves them until it is told to stop.
+
+use std::io;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::Request;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tower_service::Service as _;
+
+use crate::Relay;
+use crate::peer::{Connection, Peer};
+
+/// Bytes of a response that may wait in this process: a frame that does not fit is not chosen yet.
+const RESPONSE_BUFFER_BYTES: usize = 16 << 10;
+
+/// Time for a client to send a request's head.
+const REQUEST_TIME: Duration = Duration::from_secs(10);
+
+/// Connections beside agents and viewers: page loads, health checks.
+const OTHER_CONNECTIONS: usize = 256;
+
+/// Time for connections to end by themselves after the stop.
+const STOP_TIME: Duration = Duration::from_secs(2);
+
+/// After an accept that failed for want of resources.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Serves `relay` on `listener` until `stop` completes; then says goodbye to everyone.
+///
+/// ```no_run
+/// # async fn example() -> std::io::Result<()> {
+/// let relay = cv_relay::app(cv_relay::Config::default());
+/// let listener = tokio::net::TcpListener::bind(("127.0.0.1", 5000)).await?;
+/// cv_relay::serve(listener, relay, std::future::pending()).await
+/// # }
+/// ```
+///
+/// # Errors
+///
+/// If the listener breaks; single connections do not end it.
+pub async fn serve(
+    listener: TcpListener,
+    relay: Relay,
+    stop: impl Future<Output = ()>,
+) -> io::Result<()> {
+    let limits = relay.hub().config().limits;
+    let places = limits.agents + limits.viewers + OTHER_CONNECTIONS;
+    let free = Arc::new(Semaphore::new(places.min(Semaphore::MAX_PERMITS)));
+    let (stopping, stopped) = watch::channel(false);
+    let housekeeping = tokio::spawn(relay.hub().clone().keep_house());
+    let mut stop = pin!(stop);
+    let outcome = loop {
+        let accepted = tokio::select! {
+            () = &mut stop => break Ok(()),
+            accepted = listener.accept() => accepted,
+        };
+        match accepted {
+            Ok((stream, _)) => {
+                // Closing at once tells more than letting it wait.
+                if let Ok(place) = free.clone().try_acquire_owned() {
+                    let router = relay.router().clone();
+                    tokio::spawn(connection(stream, router, place, stopped.clone()));
+                }
+            }
+            Err(err) if concerns_one_connection(&err) => {}
+            // Too many open files, for example: a pause lets connections end.
+            Err(err) => {
+                log::error!("cannot accept a connection: {err}");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    };
+    housekeeping.abort();
+    drop(listener);
+    // Ends keep-alive connections and MJPEG streams, then Socket.IO.
+    stopping.send_replace(true);
+    drop(stopped);
+    let goodbye = async {
+        relay.close_sockets().await;
+        stopping.closed().await;
+    };
+    if tokio::time::timeout(STOP_TIME, goodbye).await.is_err() {
+        log::warn!("some connections did not end in time and are cut");
+    }
+    outcome
+}
+
+fn concerns_one_connection(err: &io::Error) -> bool {
+    matches!(
+        err.kind(),
+        io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::ConnectionRefused
+    )
+}
+
+async fn connection(
+    stream: TcpStream,
+    router: Router,
+    place: OwnedSemaphorePermit,
+    mut stopped: watch::Receiver<bool>,
+) {
+    let Ok((stream, peer)) = Connection::new(stream, place) else {
+        return;
+    };
+    let service = service_fn(move |request: Request<Incoming>| {
+        let mut request = request.map(Body::new);
+        request.extensions_mut().insert::<Peer>(peer.clone());
+        router.clone().call(request)
+    });
+    let serving = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(REQUEST_TIME)
+        .max_buf_size(RESPONSE_BUFFER_BYTES)
+        .serve_connection(TokioIo::new(stream), service)
+        .with_upgrades();
+    let mut serving = pin!(serving);
+    // Errors are the peer's: it went away, or did not speak HTTP.
+    tokio::select! {
+        _ = &mut serving => return,
+        _ = stopped.wait_for(|stopped| *stopped) => serving.as_mut().graceful_shutdown(),
+    }
+    let _ = tokio::time::timeout(STOP_TIME, serving).await;
+}

@@ -1,0 +1,145 @@
+//! Viewers, on `/web`.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::time::Duration;
+
+use cv_protocol::{Shown, Unwatch, Watch, event};
+use serde::Deserialize;
+use socketioxide::extract::SocketRef;
+use socketioxide::handler::Value;
+use socketioxide::socket::{DisconnectReason, Socket};
+
+use super::{Greeter, On, answer_clock, argument, describe, refuse};
+use crate::config::admits;
+use crate::hub::{Hub, Viewer};
+
+/// A viewer that has not sent `watch` by then is taken for the tutorial's page.
+const CHOOSE_WITHIN: Duration = Duration::from_secs(1);
+
+#[derive(Clone)]
+pub(super) struct Viewers(pub Arc<Hub>);
+
+#[derive(Default, Deserialize)]
+struct Auth {
+    token: Option<String>,
+}
+
+impl Greeter for Viewers {
+    fn admit(&self, socket: &Arc<Socket>, auth: Option<&str>) -> Result<(), String> {
+        let hub = &self.0;
+        let required = hub.config().viewer_token.as_ref();
+        let auth: Auth = match auth {
+            Some(text) => serde_json::from_str(text).map_err(|err| format!("auth: {err}"))?,
+            None => Auth::default(),
+        };
+        if !admits(required, auth.token.as_deref()) {
+            return Err("this relay asks viewers for a token, and this is not it".into());
+        }
+        let room = Cow::Owned(socket.id.to_string());
+        let viewer = hub.admit(room).map_err(|err| err.to_string())?;
+        let viewer = Arc::new(viewer);
+        // The room holds this viewer alone; see the outbox.
+        socket.join(socket.id);
+        socket.extensions.insert(viewer.clone());
+        answer_clock(socket);
+
+        on_viewer(
+            hub,
+            &viewer,
+            socket,
+            event::WATCH,
+            |viewer, watch: Watch| viewer.watch(&watch).map_err(|err| err.to_string()),
+        );
+        on_viewer(
+            hub,
+            &viewer,
+            socket,
+            event::UNWATCH,
+            |viewer, unwatch: Unwatch| {
+                viewer.unwatch(&unwatch.camera);
+                Ok(())
+            },
+        );
+        on_viewer(
+            hub,
+            &viewer,
+            socket,
+            event::SHOWN,
+            |viewer, shown: Shown| {
+                viewer.shown(&shown);
+                Ok(())
+            },
+        );
+        let hub = hub.clone();
+        socket.on_disconnect(async move |socket: SocketRef, reason: DisconnectReason| {
+            // Ends what it watches before it is counted.
+            socket.extensions.clear();
+            drop(viewer);
+            log::info!(
+                "viewer disconnected: {} ({reason:?}); {} are connected",
+                describe(&socket),
+                hub.viewers()
+            );
+        });
+        Ok(())
+    }
+
+    fn greet(&self, socket: &Arc<Socket>) {
+        log::info!(
+            "viewer connected: {}; {} are connected",
+            describe(socket),
+            self.0.viewers()
+        );
+        // Fails only if the socket closes already.
+        let _ = socket.emit(event::CAMERAS, &(self.0.cameras(),));
+        let Some(viewer) = socket.extensions.get::<Arc<Viewer>>() else {
+            return;
+        };
+        let wanted = query_value(socket, "camera");
+        let viewer = Arc::downgrade(&viewer);
+        tokio::spawn(async move {
+            tokio::time::sleep(CHOOSE_WITHIN).await;
+            if let Some(viewer) = viewer.upgrade() {
+                viewer.follow_as_tutorial(wanted.as_deref());
+            }
+        });
+    }
+}
+
+/// Calls `handle` for each `event` of the viewer; an error refuses the viewer.
+fn on_viewer<T: serde::de::DeserializeOwned + 'static>(
+    hub: &Arc<Hub>,
+    viewer: &Arc<Viewer>,
+    socket: &Arc<Socket>,
+    event: &'static str,
+    handle: impl Fn(&Viewer, T) -> Result<(), String> + Send + Sync + 'static,
+) {
+    let hub = hub.clone();
+    // Weak: handlers live as long as the socket, which must not keep the viewer alive.
+    let viewer = Arc::downgrade(viewer);
+    socket.on(
+        event,
+        On(move |socket: &Arc<Socket>, value: &Value| {
+            let Some(viewer) = viewer.upgrade() else {
+                return;
+            };
+            let handled = argument(value)
+                .map_err(|err| format!("{event}: {err}"))
+                .and_then(|argument| handle(&viewer, argument));
+            if let Err(reason) = handled {
+                refuse(&hub, socket, &reason);
+            }
+        }),
+    );
+}
+
+/// A value from the query of the connection's URL.
+fn query_value(socket: &Socket, key: &str) -> Option<String> {
+    let uri = &socket.req_parts().uri;
+    axum::extract::Query::<Vec<(String, String)>>::try_from_uri(uri)
+        .ok()?
+        .0
+        .into_iter()
+        .find_map(|(name, value)| (name == key).then_some(value))
+}
