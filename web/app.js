@@ -57,6 +57,7 @@ const services = {
   },
   emit: (...args) => socket.emit(...args),
   clock,
+  open: (name) => choose(name),
   showBoxes: () => boxes,
 };
 
@@ -168,20 +169,31 @@ function arrange() {
     panes.delete(name);
   }
   for (const name of wanted) if (!panes.has(name)) addPane(name);
-  stage.dataset.count = String(wanted.length);
+  document.body.classList.toggle('wall', choice === null);
   const info = wanted.length === 1 && cameras?.find(({ name }) => name === wanted[0]);
   if (info?.width > 0 && info.height > 0) {
     stage.style.setProperty('--stage-aspect', Math.min(2.4, Math.max(0.9, info.width / info.height)));
   } else stage.style.removeProperty('--stage-aspect');
-  stage.style.setProperty('--columns', Math.ceil(Math.sqrt(wanted.length)));
+  layWall();
   chooser.update(cameras ?? [], choice);
   watchAll();
+}
+
+/** As many columns as make the pictures largest. */
+function layWall() {
+  const { clientWidth: width, clientHeight: height } = stage;
+  let best = { columns: 1, size: 0 };
+  for (let columns = 1; columns <= panes.size; columns++) {
+    const rows = Math.ceil(panes.size / columns);
+    const size = Math.min(width / columns, ((height / rows) * 4) / 3);
+    if (size > best.size) best = { columns, size };
+  }
+  stage.style.setProperty('--columns', best.columns);
 }
 
 function addPane(name) {
   const pane = new Pane(name, paneTemplate, services);
   pane.inStep = inStep;
-  pane.element.addEventListener('dblclick', () => (panes.size > 1 ? choose(name) : toggleFull()));
   panes.set(name, pane);
   stage.append(pane.element);
 }
@@ -304,6 +316,8 @@ $('mode').addEventListener('keydown', (event) => {
   setMode(!inStep);
   $('mode').querySelector('[aria-checked="true"]').focus();
 });
+stage.addEventListener('dblclick', toggleFull);
+new ResizeObserver(layWall).observe(stage);
 $('boxes').addEventListener('click', toggleBoxes);
 $('theme').addEventListener('click', toggleTheme);
 $('full').addEventListener('click', toggleFull);

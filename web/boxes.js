@@ -7,17 +7,20 @@ const FONT = '600 12px Inter, system-ui, -apple-system, "Segoe UI", Roboto, sans
 const LABEL_HEIGHT = 20;
 const PADDING = 6;
 
-/** A class has the same colour on every page: the hue is a hash of its name. */
+/** Start value of the hash, searched for: it puts the commonest classes' hues far apart. */
+const HUE_SEED = 2153144;
+
+/** A class has the same colour on every page: its hue (0 to 359) is a hash (FNV-1a) of its name. */
 export function classHue(label) {
-  let hash = 0x811c9dc5;
+  let hash = HUE_SEED;
   for (let i = 0; i < label.length; i++) hash = Math.imul(hash ^ label.charCodeAt(i), 0x01000193);
   hash ^= hash >>> 15;
-  return ((hash >>> 0) * 137.508) % 360;
+  return (hash >>> 0) % 360;
 }
 
 /** Light enough for dark text on it, for every hue. */
 export function classColour(label) {
-  return `hsl(${classHue(label).toFixed(0)} 90% 68%)`;
+  return `hsl(${classHue(label)} 90% 68%)`;
 }
 
 /**

@@ -61,7 +61,7 @@ function showLines(element, lines) {
 // Rows are kept and refilled: the list changes many times a second.
 function showObjects(list, detections) {
   const objects = usableObjects(detections?.objects).slice(0, MAX_OBJECT_ROWS);
-  list.dataset.empty = detections ? 'Nothing found in this picture' : 'No detections yet';
+  list.dataset.empty = detections ? 'Nothing found in this picture' : 'No detections';
   while (list.childElementCount > objects.length) list.lastChild.remove();
   objects.forEach((object, i) => {
     const row = list.children[i] ?? list.appendChild(objectRow());

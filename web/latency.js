@@ -57,8 +57,14 @@ export class LatencyHistory {
     const point = samples.length
       ? Object.fromEntries([...HOPS.map(({ key }) => key), 'total'].map((key) => [key, medianOf(key)]))
       : null;
+    if (point) point.worst = samples.reduce((worst, { total }) => maxKnown(worst, total), null);
     this.points.push(point);
     if (this.points.length > LatencyHistory.POINTS) this.points.shift();
+  }
+
+  /** The longest that a picture took within the minute, or null while that is unknown. */
+  get worst() {
+    return this.points.reduce((worst, point) => (point ? maxKnown(worst, point.worst) : worst), null);
   }
 
   /** Medians over the last second, or null when no frame was painted in it. */
@@ -117,7 +123,9 @@ export class LatencyCard {
     context.clearRect(0, 0, width, height);
     const style = getComputedStyle(this.#canvas);
     const sums = points.map((p) => p && HOPS.reduce((sum, { key }) => sum + Math.max(0, p[key] ?? 0), 0));
-    const top = niceCeiling(Math.max(20, ...sums.filter(Boolean)));
+    // The rare long one is cut off rather than flattening all the others.
+    const sorted = sums.filter(Boolean).sort((a, b) => a - b);
+    const top = niceCeiling(Math.max(20, (sorted[Math.floor(sorted.length * 0.97)] ?? 0) * 1.05));
     context.font = '10px Inter, system-ui, sans-serif';
     context.fillStyle = style.getPropertyValue('--muted');
     context.strokeStyle = style.getPropertyValue('--line');
@@ -137,7 +145,7 @@ export class LatencyCard {
       if (!point) return;
       let y = height;
       HOPS.forEach(({ key }, index) => {
-        const h = (Math.max(0, point[key] ?? 0) / top) * (height - 1);
+        const h = Math.min(y, (Math.max(0, point[key] ?? 0) / top) * (height - 1));
         if (h <= 0) return;
         context.fillStyle = colours[index];
         context.fillRect(start + i * step, y - h, step + 0.3, h);
@@ -147,6 +155,10 @@ export class LatencyCard {
     context.fillStyle = style.getPropertyValue('--muted');
     context.fillText(`${top} ms`, 4, 4);
   }
+}
+
+function maxKnown(a, b) {
+  return a === null ? b : b === null ? a : Math.max(a, b);
 }
 
 function niceCeiling(value) {

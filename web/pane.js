@@ -1,7 +1,7 @@
 // One camera on the page: its stream, its picture, its numbers and its notice.
 
 import { pageNow } from './clock.js';
-import { setText } from './format.js';
+import { fixed, milliseconds, setText } from './format.js';
 import { LatencyHistory, hopsOf } from './latency.js';
 import { Rate } from './meters.js';
 import { noticeFor, showNotice } from './notice.js';
@@ -34,7 +34,7 @@ export class Pane {
 
   /**
    * `services`: `wake()` asks for `paint()` at the next repaint, `emit(event, ...)` sends,
-   * `clock` is the relay's, `showBoxes()` the user's wish.
+   * `clock` is the relay's, `showBoxes()` the user's wish, `open(name)` shows a camera alone.
    */
   constructor(name, template, services) {
     this.name = name;
@@ -43,12 +43,14 @@ export class Pane {
     const part = (selector) => this.element.querySelector(selector);
     this.#parts = {
       name: part('.chip.name'),
-      size: part('.chip.size'),
+      rate: part('.chip.rate'),
       age: part('.chip.age'),
       notice: part('.notice'),
     };
     setText(this.#parts.name, name);
     part('.frame').setAttribute('aria-label', `Live picture of ${name}`);
+    part('.open').setAttribute('aria-label', `Show ${name} alone`);
+    part('.open').addEventListener('click', () => services.open(name));
     this.#picture = new Picture(part('.picture'), services.wake);
     this.#stream = new Stream({ wake: () => this.#wake() });
   }
@@ -59,6 +61,25 @@ export class Pane {
 
   get detections() {
     return this.#stream.detections;
+  }
+
+  /** When the newest detections came, in `performance.now()` time; 0 for never. */
+  detectedAt = 0;
+
+  /** The picture's size, as text. */
+  get sizeText() {
+    return this.painted ? `${this.painted.width}×${this.painted.height}` : '';
+  }
+
+  /** How the boxes relate to the picture, as text. */
+  get boxesText() {
+    if (!this.painted) return '';
+    if (this.#stream.fallenBack) return 'none come: showing live';
+    if (this.boxesAge === null) return '';
+    if (this.boxesAge === 0) return 'boxes of this picture';
+    const ms = Math.abs(this.boxesAge) / 1000;
+    const text = ms < 1000 ? `${Math.round(ms)} ms` : `${(ms / 1000).toFixed(1)} s`;
+    return `boxes ${text} ${this.boxesAge > 0 ? 'old' : 'ahead'}`;
   }
 
   get painted() {
@@ -107,6 +128,7 @@ export class Pane {
   detected(detections) {
     if (!this.#watching || !Number.isFinite(detections?.seq)) return;
     this.detectionRate.tick();
+    this.detectedAt = performance.now();
     this.#stream.detected(detections);
   }
 
@@ -187,18 +209,13 @@ export class Pane {
   }
 
   #chips() {
-    const { size, age } = this.#parts;
-    const { painted } = this;
-    size.hidden = !painted;
-    if (painted) setText(size, `${painted.width}×${painted.height}`);
-    let text = '';
-    if (this.#stream.fallenBack && this.painted) text = 'no detections: live';
-    else if (this.boxesAge !== null) {
-      const ms = Math.abs(this.boxesAge) / 1000;
-      if (this.boxesAge === 0) text = 'boxes in step';
-      else text = `boxes ${ms < 1000 ? `${Math.round(ms)} ms` : `${(ms / 1000).toFixed(1)} s`} ${this.boxesAge > 0 ? 'old' : 'ahead'}`;
-    }
-    age.hidden = text === '';
+    const { rate, age } = this.#parts;
+    const fps = this.videoRate.value();
+    const ms = this.latency.latest?.total ?? null;
+    rate.hidden = fps === null || this.notice !== null;
+    if (!rate.hidden) setText(rate, ms === null ? `${fixed(fps, 1)} fps` : `${fixed(fps, 1)} fps, ${milliseconds(ms)} ms`);
+    const text = this.boxesText;
+    age.hidden = text === '' || this.notice !== null;
     setText(age, text);
   }
 }

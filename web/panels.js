@@ -1,6 +1,6 @@
 // The numbers beside the picture: connection, meters, agent and drops.
 
-import { UNKNOWN, count, duration, fixed, milliseconds, setText } from './format.js';
+import { UNKNOWN, count, duration, fixed, milliseconds, percent, setText } from './format.js';
 
 const $ = (id) => document.getElementById(id);
 
@@ -11,6 +11,9 @@ const LINK = {
   refused: 'Refused',
   closed: 'Not connected',
 };
+
+/** Detections that stop coming for so long are said to be old. */
+const STALE_MS = 2000;
 
 /** A definition list whose rows come and go with their names. */
 class Rows {
@@ -57,18 +60,10 @@ export class Panels {
     this.#link(link, clock, now);
     this.#meters(pane, now);
     const stats = pane?.stats ?? null;
-    const withUnit = (value, digits, unit) =>
-      Number.isFinite(value) ? `${fixed(value, digits)} ${unit}` : UNKNOWN;
-    this.#agent.update([
-      ['Captured', withUnit(stats?.capture_fps, 1, 'fps')],
-      ['Sent', withUnit(stats?.stream_fps, 1, 'fps')],
-      ['Searched', withUnit(stats?.detect_fps, 1, 'fps'), 'Pictures searched for objects'],
-      ['Processor', withUnit(stats?.cpu, 0, '%'), 'Percent of one core'],
-      ['Memory', withUnit(stats?.rss_mb, 0, 'MB')],
-      ['Temperature', withUnit(stats?.temp_c, 0, '°C')],
-      ['Round trip', Number.isFinite(stats?.round_trip_ms) ? `${milliseconds(stats.round_trip_ms)} ms` : UNKNOWN, 'Between agent and relay'],
-    ]);
+    this.#agent.update(agentRows(stats, pane?.info));
     setText($('agent-note'), stats?.reduced_to ? `slow link: ${String(stats.reduced_to).slice(0, 20)}` : '');
+    const silent = pane?.detectedAt ? now - pane.detectedAt : 0;
+    setText($('detections-note'), silent > STALE_MS ? `${duration(silent)} ago` : '');
     this.#dropRows(pane, stats);
   }
 
@@ -86,15 +81,21 @@ export class Panels {
   }
 
   #meters(pane, now) {
-    const rate = (value) => (value === null || value === undefined ? UNKNOWN : fixed(value, 1));
-    setText($('video-fps'), rate(pane?.videoRate.value(now)));
-    setText($('detect-fps'), rate(pane?.detectionRate.value(now)));
+    const meter = (id, value, note) => {
+      setText($(id), value);
+      setText($(`${id.split('-')[0]}-note`), note);
+    };
+    meter('video-fps', fixed(pane?.videoRate.value(now), 1), pane?.sizeText ?? '');
+    meter('detect-fps', fixed(pane?.detectionRate.value(now), 1), pane?.boxesText ?? '');
     const age = pane?.latency.latest?.total ?? null;
-    setText($('age'), age === null ? UNKNOWN : String(Math.round(age)));
-    $('age').closest('div').title =
-      age === null ? 'Unknown until the clocks of agent, relay and page are reconciled' : 'From capture to this screen';
+    const worst = pane?.latency.worst ?? null;
+    let ageNote = pane?.painted ? 'clocks not reconciled' : '';
+    if (age !== null) ageNote = worst === null ? '' : `at most ${milliseconds(worst)} ms in a minute`;
+    meter('age', fixed(age, 0), ageNote);
     const counts = pane?.counts;
-    setText($('skipped'), counts ? count(counts.skipped + counts.missed) : UNKNOWN);
+    const skipped = counts ? counts.skipped + counts.missed : null;
+    const all = counts ? counts.received + counts.missed : 0;
+    meter('skipped', count(skipped), all > 0 ? `of ${count(all)}, ${percent(skipped / all)}` : '');
   }
 
   #dropRows(pane, stats) {
@@ -113,4 +114,29 @@ export class Panels {
     );
     this.#drops.update(rows);
   }
+}
+
+function agentRows(stats, info) {
+  const withUnit = (value, digits, unit) =>
+    Number.isFinite(value) ? `${fixed(value, digits)} ${unit}` : UNKNOWN;
+  const offset = info?.clock_offset_us ?? stats?.clock_offset_us;
+  return [
+    ['Captured', withUnit(stats?.capture_fps, 1, 'fps'), 'Pictures from the camera'],
+    ['Sent', withUnit(stats?.stream_fps, 1, 'fps'), 'Pictures to the relay'],
+    ['Searched', withUnit(stats?.detect_fps, 1, 'fps'), 'Pictures searched for objects'],
+    ['Processor', withUnit(stats?.cpu, 0, '%'), 'Percent of one core'],
+    ['Memory', withUnit(stats?.rss_mb, 0, 'MB'), 'Resident memory'],
+    ['Temperature', withUnit(stats?.temp_c, 0, '°C'), 'Of the hottest sensor'],
+    ['Round trip', Number.isFinite(stats?.round_trip_ms) ? `${milliseconds(stats.round_trip_ms)} ms` : UNKNOWN, 'Between agent and relay'],
+    ['Clock', clockText(offset), 'How far the agent’s clock is ahead of the relay’s; latencies are corrected for it'],
+    ['Viewers', count(info?.viewers), 'Pages that watch this camera'],
+  ];
+}
+
+function clockText(relayAheadUs) {
+  if (!Number.isFinite(relayAheadUs)) return UNKNOWN;
+  const ms = -relayAheadUs / 1000;
+  if (Math.abs(ms) < 0.05) return '0 ms';
+  const sign = ms < 0 ? '−' : '+';
+  return Math.abs(ms) < 10_000 ? `${sign}${milliseconds(Math.abs(ms))} ms` : `${sign}${duration(Math.abs(ms))}`;
 }
