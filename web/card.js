@@ -6,6 +6,7 @@ import { UNKNOWN, percent, seconds, setText } from './format.js';
 
 const MAX_OBJECT_ROWS = 50;
 const MAX_TEXT_LINES = 200;
+const MAX_TEXT_CHARS = 16 << 10;
 
 const text = (value, fallback = UNKNOWN) =>
   typeof value === 'string' && value !== '' ? value.slice(0, 200) : fallback;
@@ -13,6 +14,7 @@ const text = (value, fallback = UNKNOWN) =>
 /** Lines of a tutorial camera's text: `<br />` separates them, everything else stays as it is. */
 export function textLines(value) {
   return String(value ?? '')
+    .slice(0, MAX_TEXT_CHARS)
     .split(/<br\s*\/?>|\r?\n/i)
     .slice(0, MAX_TEXT_LINES)
     .map((line) => line.trim());

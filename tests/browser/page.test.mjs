@@ -1,0 +1,564 @@
+// The page against a scripted relay: what it shows, says and asks for.
+
+import assert from 'node:assert/strict';
+import { after, afterEach, before, beforeEach, describe, test } from 'node:test';
+import { openPage, startChromium, state, until } from './lib/chromium.mjs';
+import { FakeRelay, camera, nowUs } from './lib/fake-relay.mjs';
+import { edges, fingerprint, inked } from './lib/overlay.mjs';
+import { SIZE, Scene } from './lib/scene.mjs';
+
+const PERSON = { label: 'Person', score: 0.875, box: [0.2, 0.3, 0.8, 0.55] };
+const CAR = { label: 'Car', score: 0.61, box: [0.5, 0.62, 0.9, 0.97], id: 7 };
+
+let browser;
+let relay;
+let scene;
+let page;
+
+before(async () => {
+  browser = await startChromium();
+});
+after(() => browser.close());
+
+beforeEach(async () => {
+  relay = await FakeRelay.start();
+  relay.cameras([camera('front', SIZE)]);
+  scene = new Scene(relay, 'front');
+});
+afterEach(async () => {
+  scene.stop();
+  await page?.close();
+  await relay.stop();
+});
+
+async function open(hash = '', options) {
+  page = await openPage(browser.context, relay.url + hash, options);
+}
+
+const text = (selector) => page.textContent(selector);
+const watching = (count = 1) => waitFor(() => count <= said('watch').length);
+const said = (event) => relay.received.filter((message) => message.event === event);
+
+async function waitFor(condition, timeout = 10_000) {
+  const until = performance.now() + timeout;
+  while (!condition()) {
+    assert.ok(performance.now() < until, `waited ${timeout} ms for ${condition}`);
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+}
+
+/** Plays frames until the page has painted one. */
+async function paintOne(options) {
+  const meta = scene.frame(options);
+  await until(page, ({ panes }, seq) => panes[0]?.seq === seq, meta.seq);
+  return meta;
+}
+
+describe('pictures', () => {
+  test('the canvas moves and every window of two is acknowledged', async () => {
+    await open();
+    await watching();
+    scene.play(30);
+    await until(page, ({ panes }) => panes[0]?.counts.painted > 5);
+    const first = await fingerprint(page);
+    await until(page, ({ panes }) => panes[0]?.counts.painted > 40);
+    assert.notEqual(await fingerprint(page), first);
+    const { panes } = await state(page);
+    assert.deepEqual([panes[0].width, panes[0].height], [SIZE.width, SIZE.height]);
+    const shown = said('shown').map(({ arg }) => arg.seq);
+    assert.deepEqual(shown, [...shown].sort((a, b) => a - b), 'acknowledged in order');
+    assert.ok(said('shown').every(({ arg }) => arg.camera === 'front'));
+    assert.deepEqual(page.complaints, []);
+  });
+
+  test('what is not a picture is counted, acknowledged and harmless', async () => {
+    await open();
+    await watching();
+    for (const jpeg of [Buffer.from('not a picture'), Buffer.alloc(0), Buffer.from([0xff, 0xd8, 0xff])]) {
+      const { seq } = scene.frame({ jpeg });
+      await waitFor(() => said('shown').some(({ arg }) => arg.seq >= seq));
+    }
+    await paintOne();
+    const { panes } = await state(page);
+    assert.equal(panes[0].counts.undecodable, 3);
+  });
+
+  test('a restarted camera, whose numbers start again, is shown at once', async () => {
+    await open();
+    await watching();
+    scene.seq = 5000;
+    await paintOne();
+    scene.seq = -1;
+    await paintOne();
+    assert.equal((await state(page)).panes[0].seq, 0);
+  });
+
+  test('a hidden page lets the camera go and takes it up again', async () => {
+    await open();
+    await watching();
+    scene.play(30);
+    await until(page, ({ panes }) => panes[0]?.counts.painted > 3);
+    await page.evaluate(() => {
+      Object.defineProperty(document, 'hidden', { value: true, configurable: true });
+      document.dispatchEvent(new Event('visibilitychange'));
+    });
+    await waitFor(() => said('unwatch').length === 1);
+    await page.evaluate(() => {
+      delete document.hidden;
+      document.dispatchEvent(new Event('visibilitychange'));
+    });
+    await watching(2);
+    const { panes } = await state(page);
+    await until(page, ({ panes }, n) => panes[0].counts.painted > n, panes[0].counts.painted + 5);
+  });
+
+  test('a page that is never repainted lets the camera go instead of stalling', async () => {
+    await open();
+    await watching();
+    await paintOne();
+    await page.evaluate(() => {
+      const real = window.requestAnimationFrame;
+      window.held = [];
+      window.requestAnimationFrame = (callback) => held.push(callback);
+      window.release = () => {
+        window.requestAnimationFrame = real;
+        for (const callback of held) real(callback);
+      };
+    });
+    scene.play(30);
+    await waitFor(() => said('unwatch').length === 1);
+    await page.evaluate(() => window.release());
+    await watching(2);
+    const { panes } = await state(page);
+    await until(page, ({ panes }, n) => panes[0].counts.painted > n, panes[0].counts.painted);
+  });
+});
+
+describe('boxes', () => {
+  const allDrawn = ({ top, bottom, left, right }) =>
+    [top, bottom, left, right].every((share) => share > 0.95);
+
+  test('lie where the detections say, in the colour of their class', async () => {
+    await open();
+    await watching();
+    await paintOne();
+    scene.detect([PERSON, CAR]);
+    await until(page, ({ panes }) => panes[0]?.boxesAgeUs === 0);
+    for (const { box, label } of [PERSON, CAR]) {
+      const drawn = await edges(page, box, label);
+      assert.ok(allDrawn(drawn), `${label}: ${JSON.stringify(drawn)}`);
+    }
+    // The measure itself can say no: nothing of these colours where no box is.
+    const elsewhere = await edges(page, [0.05, 0.05, 0.15, 0.2], 'Person');
+    assert.ok(Object.values(elsewhere).every((share) => share === 0), JSON.stringify(elsewhere));
+  });
+
+  test('disappear with the next detections and when switched off', async () => {
+    await open();
+    await watching();
+    await paintOne();
+    scene.detect([PERSON]);
+    await until(page, ({ panes }) => panes[0]?.boxesAgeUs === 0);
+    assert.ok((await inked(page)) > 100);
+    await page.keyboard.press('b');
+    await until(page, ({ panes }) => panes[0]?.boxesAgeUs === null);
+    assert.equal(await inked(page), 0);
+    await page.click('#boxes');
+    await until(page, ({ panes }) => panes[0]?.boxesAgeUs === 0);
+    assert.ok((await inked(page)) > 100);
+    await paintOne();
+    scene.detect([]);
+    await until(page, ({ panes }) => panes[0]?.boxesAgeUs === 0);
+    assert.equal(await inked(page), 0);
+  });
+
+  test('that are older than the picture are dashed and say their age', async () => {
+    await open();
+    await watching();
+    const meta = await paintOne();
+    scene.detect([PERSON], { seq: meta.seq + 1000, capturedUs: meta.captured_us - 700_000 });
+    await until(page, ({ panes }) => panes[0]?.boxesAgeUs === 700_000);
+    const { bottom } = await edges(page, PERSON.box, 'Person');
+    assert.ok(bottom > 0.3 && bottom < 0.9, `dashed: ${bottom}`);
+    await page.waitForFunction(() => document.querySelector('#detect-note').textContent === 'boxes 700 ms old');
+    scene.detect([PERSON], { seq: meta.seq + 1001, capturedUs: meta.captured_us - 6_000_000 });
+    await until(page, ({ panes }) => panes[0]?.boxesAgeUs === null);
+    assert.equal(await inked(page), 0, 'boxes that say nothing any more are not drawn');
+  });
+
+  test('drawn into the picture by the agent are not drawn again', async () => {
+    await open();
+    await watching();
+    scene.seq++;
+    const meta = { camera: 'front', seq: scene.seq, captured_us: nowUs(), annotated: true, ...SIZE };
+    relay.frame(meta, (await import('./lib/pictures.mjs')).clip()[0]);
+    await until(page, ({ panes }) => panes[0]?.seq === 0);
+    scene.detect([PERSON], { capturedUs: meta.captured_us });
+    await page.waitForFunction(() => document.querySelector('#objects').children.length === 1);
+    assert.equal(await inked(page), 0);
+  });
+});
+
+describe('in step', () => {
+  test('each picture is shown with its own boxes, at the detector’s rate', async () => {
+    await open();
+    await watching();
+    await page.click('[data-mode=step]');
+    // A slow detector: it takes every tenth frame and needs nine frames' time for it.
+    const searched = [];
+    let previous = null;
+    scene.play(30, (meta) => {
+      if (meta.seq % 10 === 0) {
+        if (previous) scene.detect([PERSON], { seq: previous.seq, capturedUs: previous.captured_us });
+        if (previous) searched.push(previous.seq);
+        previous = meta;
+      }
+    });
+    const seen = await page.evaluate(async () => {
+      const seen = new Map();
+      while (seen.size < 8) {
+        const [pane] = window.cv.state.panes;
+        if (pane?.seq !== null) seen.set(pane.seq, pane.boxesAgeUs);
+        await new Promise(requestAnimationFrame);
+      }
+      return [...seen];
+    });
+    // The first may still be from before the switch.
+    for (const [seq, age] of seen.slice(1)) {
+      assert.equal(seq % 10, 0, `frame ${seq} was not searched`);
+      assert.equal(age, 0, `boxes of frame ${seq} are its own`);
+    }
+    assert.ok(said('shown').length > 40, 'held frames are acknowledged');
+    await page.waitForFunction(() => document.querySelector('#detect-note').textContent === 'boxes of this picture');
+  });
+
+  test('a searched frame that never came is replaced by its neighbour', async () => {
+    await open();
+    await watching();
+    await page.click('[data-mode=step]');
+    scene.detect([], { seq: 0 });
+    for (let i = 0; i < 3; i++) {
+      const { seq } = scene.frame();
+      await waitFor(() => said('shown').some(({ arg }) => arg.seq >= seq));
+    }
+    scene.seq = 9;
+    const last = scene.frame(); // 3 to 9 were skipped on the way
+    await waitFor(() => said('shown').some(({ arg }) => arg.seq >= last.seq));
+    scene.detect([PERSON], { seq: 4, capturedUs: last.captured_us - 200_000 });
+    await until(page, ({ panes }) => panes[0]?.seq === 2);
+  });
+
+  test('pictures flow without waiting when no detections come', async () => {
+    await open();
+    await watching();
+    await page.click('[data-mode=step]');
+    scene.play(30);
+    await until(page, ({ panes }) => panes[0]?.counts.painted > 20);
+    await page.waitForFunction(() => document.querySelector('#detect-note').textContent === 'none come: showing live');
+  });
+});
+
+describe('numbers', () => {
+  test('the card follows the detections', async () => {
+    await open();
+    await watching();
+    await paintOne();
+    scene.detect([PERSON, CAR]);
+    await page.waitForFunction(() => document.querySelector('#objects').children.length === 2);
+    assert.equal(await text('#model'), 'ssd_test');
+    assert.equal(await text('#engine-name'), 'LiteRT, XNNPACK (2 threads)');
+    assert.equal(await text('#infer'), '0.012 s');
+    const rows = await page.$$eval('#objects li', (items) =>
+      items.map((item) => [...item.children].map(({ textContent }) => textContent).filter(Boolean)),
+    );
+    assert.deepEqual(rows, [['Person', '87.50%'], ['Car', '#7', '61.00%']]);
+    await paintOne();
+    scene.detect([], { infer_ms: 1234.5 });
+    await page.waitForFunction(() => document.querySelector('#objects').children.length === 0);
+    assert.equal(await text('#infer'), '1.235 s');
+  });
+
+  test('age and hops are right although all three clocks differ', async () => {
+    relay.clockAheadUs = 3_600_000_000; // an hour
+    scene.clockUs = -90_000_000; // the agent is a minute and a half behind
+    relay.cameras([camera('front', { ...SIZE, clock_offset_us: 3_690_000_000 })]);
+    await open();
+    await watching();
+    await until(page, ({ clock }) => clock !== null);
+    const { clock } = await state(page);
+    assert.ok(Math.abs(clock.offset - relay.clockAheadUs) < 20_000, `offset ${clock.offset}`);
+    // Taken 40 ms before the relay had it; the agent needed 2 ms of that.
+    scene.play(20);
+    scene.frame = ((frame) => () => frame.call(scene, { ageMs: 40 }))(Scene.prototype.frame);
+    await page.waitForFunction(() => document.querySelector('#age').textContent !== '–');
+    await until(page, ({ panes }) => panes[0]?.counts.painted > 30);
+    const { latency } = (await state(page)).panes[0];
+    assert.ok(latency.total >= 39 && latency.total < 250, `age ${latency.total}`);
+    assert.ok(Math.abs(latency.agent - 2) < 0.5, `agent ${latency.agent}`);
+    assert.ok(Math.abs(latency.uplink - 38) < 5, `uplink ${latency.uplink}`);
+    const sum = ['agent', 'uplink', 'downlink', 'hold', 'decode', 'paint']
+      .map((hop) => latency[hop])
+      .reduce((a, b) => a + b);
+    assert.ok(Math.abs(sum - latency.total) < 15, `hops sum up: ${sum} of ${latency.total}`);
+  });
+
+  test('what is not known is marked, not made up', async () => {
+    relay.cameras([camera('front', { ...SIZE, clock_offset_us: undefined })]);
+    await open();
+    await watching();
+    await paintOne();
+    await page.waitForFunction(() => document.querySelector('#age-note').textContent === 'clocks not reconciled');
+    assert.equal(await text('#age'), '–');
+    const agent = await page.$$eval('#agent dd', (items) => items.map(({ textContent }) => textContent));
+    assert.deepEqual(agent, ['–', '–', '–', '–', '–', '–', '–', '–', '1']);
+  });
+
+  test('the agent’s own numbers and drops are shown', async () => {
+    await open();
+    await watching();
+    relay.send('stats', {
+      camera: 'front',
+      capture_fps: 30.04,
+      stream_fps: 14.9,
+      detect_fps: 7.5,
+      dropped: { 'newer frame came': 1234 },
+      cpu: 33.6,
+      rss_mb: 38.2,
+      temp_c: 51.2,
+      round_trip_ms: 3.21,
+      reduced_to: '320x240',
+    });
+    await page.waitForFunction(() => document.querySelector('#agent').textContent.includes('34 %'));
+    const agent = await text('#agent');
+    for (const part of ['30.0 fps', '14.9 fps', '7.5 fps', '38 MB', '51 °C', '3.2 ms']) {
+      assert.ok(agent.includes(part), `${part} in ${agent}`);
+    }
+    assert.match(await text('#drops'), /newer frame came1,234/);
+    assert.equal(await text('#agent-note'), 'slow link: 320x240');
+  });
+});
+
+describe('states', () => {
+  const notice = (selector = '.pane .notice') =>
+    page.$eval(selector, (element) => (element.hidden ? null : element.innerText));
+  const noticed = (title) =>
+    page.waitForFunction(
+      (title) => [...document.querySelectorAll('.notice:not([hidden]) .notice-title')]
+        .some(({ textContent }) => textContent.startsWith(title)),
+      title,
+    );
+
+  test('no cameras: the page says how to start one', async () => {
+    relay.cameras([]);
+    await open();
+    await noticed('No cameras yet');
+    const command = await text('#empty code');
+    assert.equal(command, `cv-agent --camera 0 --server ${relay.url.slice(0, -1)}`);
+    // The first camera that comes is shown without further action.
+    relay.cameras([camera('front', SIZE)]);
+    await watching();
+    await paintOne();
+    assert.equal(await page.$eval('#empty', ({ hidden }) => hidden), true);
+  });
+
+  test('camera gone, agent gone, and back', async () => {
+    await open();
+    await watching();
+    await paintOne();
+    const since_us = nowUs() - 125_000_000;
+    relay.cameras([camera('front', { ...SIZE, state: 'fault', fault: 'lost /dev/video0', since_us })]);
+    await noticed('Camera gone since');
+    assert.match(await notice(), /\(2 min\)\s+lost \/dev\/video0/);
+    relay.cameras([camera('front', { ...SIZE, state: 'offline', since_us })]);
+    await noticed('Camera offline');
+    relay.cameras([camera('front', SIZE)]);
+    await paintOne();
+    await page.waitForFunction(() => document.querySelector('.pane .notice').hidden);
+  });
+
+  test('the relay goes and comes back: the page recovers by itself', async () => {
+    await open();
+    await watching();
+    scene.play(30);
+    await until(page, ({ panes }) => panes[0]?.counts.painted > 5);
+    await relay.stop();
+    await noticed('Relay lost');
+    assert.match(await text('#link'), /Reconnecting|Retry|Connecting/);
+    await relay.listen();
+    await watching(2);
+    const { panes } = await state(page);
+    await until(page, ({ panes }, n) => panes[0].counts.painted > n, panes[0].counts.painted + 5);
+    await page.waitForFunction(() => document.querySelector('.pane .notice').hidden);
+    assert.equal(await text('#link-text'), 'Connected');
+  });
+
+  test('a relay that accepts but never answers is given up on and tried again', async () => {
+    relay.pingInterval = 300;
+    await open();
+    await watching();
+    for (const viewer of relay.viewers) {
+      clearInterval(viewer.ping);
+      // From here on it says nothing at all; the page knows after ping interval and time-out.
+      viewer.send = () => {};
+    }
+    // The scripted relay's time-out is 20 s; the handshake's numbers decide, so give it that long.
+    await until(page, ({ link }) => link !== 'connected', null, 30_000);
+    await watching(2);
+  });
+
+  test('a silent camera that counts as live is reported', async () => {
+    await open();
+    await watching();
+    await paintOne();
+    await noticed('No picture for');
+  });
+});
+
+describe('token', () => {
+  const connected = () => until(page, ({ link }) => link === 'connected');
+
+  test('is asked for, kept for the tab, and asked for again when wrong', async () => {
+    relay.token = 'secret';
+    await open();
+    await page.waitForSelector('#token[open]');
+    assert.match(await text('#token-message'), /token/);
+    await page.fill('#token-input', 'wrong');
+    await page.keyboard.press('Enter');
+    await page.waitForFunction(() => document.querySelector('#token').open && document.querySelector('#token-input').value === '');
+    await page.fill('#token-input', 'secret');
+    await page.keyboard.press('Enter');
+    await connected();
+    await page.reload();
+    await connected();
+  });
+
+  test('in the address is used and taken out of it', async () => {
+    relay.token = 'secret';
+    await open('#camera=front&token=secret');
+    await connected();
+    assert.equal(await page.evaluate(() => location.hash), '#camera=front');
+  });
+});
+
+describe('several cameras', () => {
+  test('are chosen by click, key and address, and only the chosen one is watched', async () => {
+    relay.cameras([camera('front', SIZE), camera('Küche 2', SIZE), camera('yard', { state: 'offline' })]);
+    await open('#camera=K%C3%BCche+2');
+    await watching();
+    assert.equal(said('watch')[0].arg.camera, 'Küche 2');
+    await page.click('.cameras button[title=yard]');
+    await waitFor(() => said('unwatch').length === 1 && said('watch').length === 2);
+    assert.equal(await page.evaluate(() => location.hash), '#camera=yard');
+    await page.keyboard.press('1');
+    await watching(3);
+    assert.equal(said('watch')[2].arg.camera, 'front');
+    assert.equal(await text('[aria-current] .camera-name'), 'front');
+    assert.equal(await text('[aria-current] .sr-only'), ', live');
+  });
+
+  test('another camera’s coming and going leaves the picture alone', async () => {
+    await open();
+    await watching();
+    relay.cameras([camera('a-new-one', SIZE), camera('front', SIZE)]);
+    relay.cameras([camera('a-new-one', SIZE), camera('front', { ...SIZE, state: 'offline' })]);
+    relay.cameras([camera('front', SIZE)]);
+    await paintOne();
+    assert.deepEqual(said('watch').map(({ arg }) => arg.camera), ['front']);
+    assert.equal(said('unwatch').length, 0);
+  });
+
+  test('side by side all move', async () => {
+    relay.cameras([camera('front', SIZE), camera('yard', SIZE)]);
+    const second = new Scene(relay, 'yard');
+    await open('#all');
+    await watching(2);
+    scene.play(30);
+    second.play(30);
+    await until(page, ({ panes }) => panes.length === 2 && panes.every(({ counts }) => counts.painted > 20));
+    second.stop();
+    await page.click('.open[aria-label="Show yard alone"]');
+    await until(page, ({ selected, panes }) => selected === 'yard' && panes.length === 1);
+  });
+});
+
+describe('hostile senders', () => {
+  const MARKUP = '<img src=x onerror="window.owned=1"><script>window.owned=1</script><b>bold</b>';
+
+  test('text is text', async () => {
+    await open();
+    await watching();
+    relay.send('text', { camera: 'front', text: `Model: x<br />${MARKUP}<br/>Objects:<br />` + 'A'.repeat(2 << 20) });
+    await page.waitForFunction(() => !document.querySelector('#text').hidden);
+    assert.equal(await text('#text p:nth-child(2)'), MARKUP);
+    assert.equal(await page.$('#text img, #text b, #text script'), null);
+    assert.ok((await text('#text')).length < 20_000, 'megabytes are cut');
+    assert.equal(await page.evaluate(() => window.owned), undefined);
+  });
+
+  test('names, labels and nonsense numbers do no harm', async () => {
+    relay.cameras([camera('front', SIZE), camera(MARKUP.slice(0, 60)), { name: 7 }, null, 'x', { ...camera('odd'), state: MARKUP }]);
+    await open('#camera=front');
+    await watching();
+    const meta = await paintOne();
+    scene.detect([
+      { label: MARKUP, score: 0.9, box: [0.1, 0.1, 0.5, 0.5] },
+      { label: 'far out', score: 2, box: [-9, -9, 9, 9] },
+      { label: 'inside out', score: 0.5, box: [0.9, 0.9, 0.1, 0.1] },
+      { label: 'text', score: 0.5, box: ['a', 'b', 'c', 'd'] },
+      { label: 'short', score: 0.5, box: [0, 1] },
+      { label: null, score: 0.4, box: [0, 0, 1, 1] },
+      null,
+      7,
+      ...Array.from({ length: 5000 }, () => PERSON),
+    ], { model: { toString: MARKUP }, engine: 7, accelerator: null, infer_ms: 'x' });
+    await until(page, ({ panes }) => panes[0]?.boxesAgeUs === 0);
+    await page.waitForFunction(() => document.querySelector('#objects').children.length === 50);
+    for (const objects of [undefined, 'x', {}, 7]) scene.detect(objects);
+    relay.send('stats', { camera: 'front', dropped: { [MARKUP]: 'x' }, cpu: MARKUP, rss_mb: null, camera_fault: 5 });
+    relay.send('frame', 7);
+    relay.send('detections');
+    relay.send('cameras', 'x');
+    relay.send('clock', { t0: 'x' });
+    for (const viewer of relay.viewers) viewer.sendFrame({ camera: 'front', seq: 'x' }, Buffer.from('x'));
+    scene.frame();
+    await until(page, ({ panes }, seq) => panes[0]?.seq > seq, meta.seq);
+    assert.equal(await page.evaluate(() => window.owned), undefined);
+    assert.equal(await page.evaluate(() => document.querySelectorAll('main script, main b:not([id]), header script').length), 0);
+    assert.deepEqual(page.complaints, []);
+  });
+});
+
+describe('layout', () => {
+  for (const [width, height] of [[320, 568], [390, 844], [844, 390], [768, 1024], [1024, 768], [1920, 1080]]) {
+    test(`nothing is cut off at ${width} x ${height}`, async () => {
+      relay.cameras([camera('front', SIZE), camera('a camera with quite a long name, really'), camera('yard')]);
+      await open('#camera=front', { viewport: { width, height } });
+      await watching();
+      await paintOne();
+      scene.detect([PERSON, CAR]);
+      await page.waitForFunction(() => document.querySelector('#objects').children.length === 2);
+      const outside = await page.evaluate(() => {
+        const scrolls = (element) => element.closest('.cameras ul, .objects, aside') !== null;
+        return [...document.querySelectorAll('header *, main *')]
+          .filter((element) => element.checkVisibility() && !scrolls(element) && !element.matches('.sr-only'))
+          .filter((element) => element.getBoundingClientRect().right > innerWidth + 0.5)
+          .map((element) => element.outerHTML.slice(0, 80));
+      });
+      assert.deepEqual(outside, []);
+      assert.equal(await page.evaluate(() => document.documentElement.scrollWidth), width);
+    });
+  }
+
+  test('pictures and detections move nothing', async () => {
+    await open();
+    await watching();
+    const places = () => page.$$eval('section, .picture, aside, h2', (elements) =>
+      elements.map((element) => JSON.stringify(element.getBoundingClientRect())));
+    const beforehand = await places();
+    await paintOne();
+    scene.detect([PERSON, CAR]);
+    relay.send('stats', { camera: 'front', cpu: 20, dropped: { slow: 1 } });
+    await page.waitForFunction(() => document.querySelector('#drops').textContent.includes('slow'));
+    assert.deepEqual(await places(), beforehand);
+  });
+});
