@@ -304,6 +304,7 @@ function askForToken(message) {
 
 $('token').addEventListener('close', () => {
   wish.token = $('token-input').value;
+  $('token-input').value = '';
   sessionStorage.setItem('token', wish.token);
   socket.open();
 });

@@ -112,7 +112,8 @@ export class Stream {
     this.#ready = null;
     if (ready) {
       this.counts.painted++;
-      if (!this.#inStep || this.fallenBack) this.acknowledge = ready.meta.seq;
+      // Held frames, which are newer, may have been acknowledged already.
+      this.acknowledge = Math.max(this.acknowledge ?? 0, ready.meta.seq);
     }
     return ready;
   }
@@ -121,7 +122,6 @@ export class Stream {
   reset() {
     this.#restarted();
     this.#lastSeq = null;
-    this.acknowledge = null;
   }
 
   // Sequence numbers start again at 0: nothing from before can be told from what comes.
@@ -134,6 +134,7 @@ export class Stream {
     this.#bySeq.clear();
     this.#wanted = null;
     this.detections = null;
+    this.acknowledge = null;
   }
 
   #dropHeld(upToSeq) {
@@ -179,7 +180,9 @@ export class Stream {
       else bitmap.close();
     } catch {
       this.counts.undecodable++;
-      if (generation === this.#generation) this.acknowledge = frame.meta.seq;
+      if (generation === this.#generation) {
+        this.acknowledge = Math.max(this.acknowledge ?? 0, frame.meta.seq);
+      }
     }
     this.#decoding = false;
     this.#wake();

@@ -51,8 +51,15 @@ export async function openPage(context, url, options = {}) {
 /** The page's own account of what it shows. */
 export const state = (page) => page.evaluate(() => window.cv.state);
 
-/** Waits until `predicate` holds for the state of the page; it runs in the page, given `arg`. */
-export async function until(page, predicate, arg, timeout = 15_000) {
-  const source = `(arg) => (${predicate})(window.cv?.state ?? {}, arg)`;
-  await page.waitForFunction(`(${source})(${JSON.stringify(arg ?? null)})`, null, { timeout, polling: 50 });
+/** Waits until `predicate` holds for the state of the page. */
+export async function until(page, predicate, timeout = 15_000) {
+  const end = performance.now() + timeout;
+  for (;;) {
+    const now = await state(page);
+    if (predicate(now)) return now;
+    if (performance.now() > end) {
+      throw new Error(`waited ${timeout} ms for ${predicate}; the page says ${JSON.stringify(now)}`);
+    }
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
 }

@@ -153,8 +153,12 @@ export class FakeRelay {
     for (const viewer of this.viewers) viewer.send(event, ...args);
   }
 
-  /** Sends a frame to everybody who watches its camera and has a free place in the window. */
+  /**
+   * Sends a frame to everybody who watches its camera and has a free place in the window; returns
+   * to how many that was.
+   */
   frame(meta, jpeg) {
+    let sent = 0;
     const stamped = { received_us: nowUs() + this.clockAheadUs, ...meta };
     for (const viewer of this.viewers) {
       const watch = viewer.watching.get(meta.camera);
@@ -165,7 +169,9 @@ export class FakeRelay {
       }
       watch.flying.push(meta.seq);
       viewer.sendFrame(stamped, jpeg);
+      sent++;
     }
+    return sent;
   }
 }
 

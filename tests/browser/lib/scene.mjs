@@ -18,14 +18,14 @@ export class Scene {
     this.clockUs = clockUs;
   }
 
-  /** Sends the next frame; `ageMs` is how long ago it was taken. */
+  /** Sends the next frame, taken `ageMs` ago; returns its meta data and to how many it went. */
   frame({ ageMs = 10, jpeg } = {}) {
     this.seq++;
     this.capturedUs = nowUs() - ageMs * 1000 + this.clockUs;
     const meta = { camera: this.camera, seq: this.seq, captured_us: this.capturedUs, ...SIZE };
     meta.sent_us = meta.captured_us + 2000;
-    this.relay.frame(meta, jpeg ?? pictures[this.seq % pictures.length]);
-    return meta;
+    const sent = this.relay.frame(meta, jpeg ?? pictures[this.seq % pictures.length]);
+    return { ...meta, sent };
   }
 
   /** Sends what was "found" in the frame `seq`. */

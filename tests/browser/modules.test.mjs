@@ -1,0 +1,303 @@
+// The page's modules one at a time, in the browser that runs them.
+
+import assert from 'node:assert/strict';
+import { after, before, describe, test } from 'node:test';
+import { openPage, startChromium } from './lib/chromium.mjs';
+import { FakeRelay } from './lib/fake-relay.mjs';
+
+let browser;
+let relay;
+let page;
+
+before(async () => {
+  browser = await startChromium();
+  relay = await FakeRelay.start();
+  page = await openPage(browser.context, `${relay.url}icon.svg`);
+});
+after(async () => {
+  await browser.close();
+  await relay.stop();
+});
+
+/** Runs `body(module, ...args)` in the page with the module loaded. */
+const run = (file, body, ...args) =>
+  page.evaluate(`(async () => {
+    const module = await import('/${file}');
+    return (${body})(module, ...${JSON.stringify(args)});
+  })()`);
+
+describe('socket.js', () => {
+  const parse = (text) => run('socket.js', ({ parsePacket }, text) => parsePacket(text), text);
+
+  test('packets are split as the protocol writes them', async () => {
+    assert.deepEqual(await parse('2["a",1]'), { type: 2, attachments: 0, namespace: '/', data: ['a', 1] });
+    assert.deepEqual(await parse('51-/web,["frame",{},{"_placeholder":true,"num":0}]'), {
+      type: 5,
+      attachments: 1,
+      namespace: '/web',
+      data: ['frame', {}, { _placeholder: true, num: 0 }],
+    });
+    assert.deepEqual(await parse('2/web,17["a","b,c"]'), {
+      type: 2,
+      attachments: 0,
+      namespace: '/web',
+      data: ['a', 'b,c'],
+    });
+    assert.equal((await parse('1/web,')).namespace, '/web');
+    assert.deepEqual((await parse('4/web,{"message":"no"}')).data, { message: 'no' });
+  });
+
+  test('what is not a packet is refused', async () => {
+    for (const text of ['', '9', 'x["a"]', '2/web,["a"', '2nonsense']) {
+      await assert.rejects(parse(text), undefined, text);
+    }
+  });
+
+  test('waiting doubles up to a cap and is spread over half of it', async () => {
+    const waits = (random) =>
+      run('socket.js', ({ backoff }, random) => [0, 1, 2, 3, 4, 5, 50, 5000].map((n) => backoff(n, random)), random);
+    assert.deepEqual(await waits(1), [300, 600, 1200, 2400, 4800, 5000, 5000, 5000]);
+    assert.deepEqual(await waits(0), [150, 300, 600, 1200, 2400, 2500, 2500, 2500]);
+  });
+});
+
+describe('clock.js', () => {
+  test('offset and round trip are exact on a symmetric path', async () => {
+    // The relay is 1000 us ahead, each way takes 200 us, and it thinks for 50 us.
+    const result = await run('clock.js', ({ exchange }) =>
+      exchange({ t0: 10_000, t1: 11_200, t2: 11_250 }, 10_450),
+    );
+    assert.deepEqual(result, { offset: 1000, roundTrip: 400 });
+  });
+
+  test('the exchange with the shortest round trip wins, nonsense is ignored', async () => {
+    const best = await run('clock.js', ({ RelayClock, pageNow }) => {
+      const clock = new RelayClock(() => {});
+      const before = [clock.best, clock.toRelay(5)];
+      const now = pageNow();
+      clock.answer({ t0: now - 50_000, t1: now, t2: now });
+      clock.answer({ t0: now - 1000, t1: now + 7_000_000, t2: now + 7_000_000 });
+      clock.answer({ t0: now - 90_000, t1: now, t2: now });
+      for (const bad of [null, {}, { t0: 'x', t1: 1, t2: 2 }, { t0: now + 1e9, t1: 0, t2: 0 }]) clock.answer(bad);
+      return { before, offset: clock.best.offset };
+    });
+    assert.deepEqual(best.before, [null, null]);
+    assert.ok(Math.abs(best.offset - 7_000_000) < 10_000, String(best.offset));
+  });
+});
+
+describe('stream.js', () => {
+  // A decoder that finishes when told, and pictures that know whether they were closed.
+  const withStream = (body, ...args) =>
+    run(
+      'stream.js',
+      `async ({ Stream }, ...args) => {
+        const decoding = [];
+        const open = new Set();
+        const decode = (blob) => new Promise((resolve, reject) => decoding.push({ blob, resolve, reject }));
+        const finish = async () => {
+          const { resolve, blob } = decoding.shift();
+          const bitmap = { blob, close: () => open.delete(bitmap) };
+          open.add(bitmap);
+          resolve(bitmap);
+          await new Promise((done) => setTimeout(done));
+        };
+        const stream = new Stream({ wake() {}, decode });
+        const frame = (seq, size = 10) => stream.frame({ seq, captured_us: seq * 1000 }, { size, seq });
+        const detected = (seq) => stream.detected({ seq, captured_us: seq * 1000, objects: [] });
+        return (${body})({ stream, frame, detected, decoding, open, finish }, ...args);
+      }`,
+      ...args,
+    );
+
+  test('live: one picture decodes, the newest waits, the rest is skipped', async () => {
+    const seen = await withStream(async ({ stream, frame, decoding, open, finish }) => {
+      for (const seq of [0, 1, 2, 3]) frame(seq);
+      const first = decoding.map(({ blob }) => blob.seq);
+      await finish(); // 0
+      const second = decoding.map(({ blob }) => blob.seq);
+      await finish(); // 3 takes the place of 0, which nobody painted
+      const taken = stream.take();
+      return { first, second, taken: taken.meta.seq, open: open.size, acknowledge: stream.acknowledge, counts: stream.counts };
+    });
+    assert.deepEqual(seen.first, [0]);
+    assert.deepEqual(seen.second, [3]);
+    assert.equal(seen.taken, 3);
+    assert.equal(seen.open, 1, 'only the one that was taken');
+    assert.equal(seen.acknowledge, 3);
+    assert.deepEqual(seen.counts, { received: 4, painted: 1, skipped: 3, missed: 0, undecodable: 0 });
+  });
+
+  test('gaps in the numbers are frames that never came', async () => {
+    const missed = await withStream(({ stream, frame }) => {
+      for (const seq of [4, 5, 9, 9, 2, 3]) frame(seq);
+      return stream.counts.missed;
+    });
+    assert.equal(missed, 3);
+  });
+
+  test('what was on its way when the stream was reset is closed, not shown', async () => {
+    const left = await withStream(async ({ stream, frame, open, finish }) => {
+      frame(0);
+      stream.reset();
+      await finish();
+      return [stream.take(), open.size];
+    });
+    assert.deepEqual(left, [null, 0]);
+  });
+
+  test('in step: frames are held compressed, within bounds, until detections name one', async () => {
+    const seen = await withStream(async ({ stream, frame, detected, decoding, finish }) => {
+      stream.inStep = true;
+      detected(0);
+      for (let seq = 1; seq <= 400; seq++) frame(seq);
+      const counts = { ...stream.counts };
+      const idle = decoding.length;
+      // The neighbour of frame 0 was shown at once; 399 is held, and 5 was let go long ago.
+      if (idle) await finish();
+      stream.take();
+      detected(399);
+      await finish();
+      const taken = stream.take();
+      return { counts, idle, seq: taken.meta.seq, own: taken.detections.seq };
+    });
+    assert.equal(seen.counts.skipped, 400 - 150 - 1, '150 are held, one is shown');
+    assert.deepEqual([seen.seq, seen.own], [399, 399]);
+  });
+
+  test('in step: a picture shown before detections came is acknowledged though they come', async () => {
+    const acknowledge = await withStream(async ({ stream, frame, detected, finish }) => {
+      stream.inStep = true;
+      frame(0); // nothing was ever detected: shown without waiting
+      await finish();
+      detected(0);
+      stream.take();
+      return stream.acknowledge;
+    });
+    assert.equal(acknowledge, 0);
+  });
+
+  test('in step: large frames are held by their bytes', async () => {
+    const held = await withStream(({ stream, frame, detected }) => {
+      stream.inStep = true;
+      detected(0);
+      for (let seq = 1; seq <= 20; seq++) frame(seq, 1 << 20);
+      return stream.counts.received - stream.counts.skipped;
+    });
+    assert.equal(held, 9, '8 MiB held, one shown');
+  });
+
+  test('leaving in step shows the newest picture and drops the rest', async () => {
+    const seen = await withStream(async ({ stream, frame, detected, finish, open }) => {
+      stream.inStep = true;
+      detected(0);
+      frame(0);
+      await finish();
+      stream.take().bitmap.close();
+      for (const seq of [1, 2, 3]) frame(seq);
+      stream.inStep = false;
+      await finish();
+      return [stream.take().meta.seq, open.size];
+    });
+    assert.deepEqual(seen, [3, 1]);
+  });
+});
+
+describe('meters.js', () => {
+  test('rates from below one to hundreds a second, falling when events stop', async () => {
+    const rates = await run('meters.js', ({ Rate }) => {
+      const at = (fps, seconds, later = 0) => {
+        const rate = new Rate();
+        let t = 0;
+        for (; t <= seconds * 1000; t += 1000 / fps) rate.tick(t);
+        return rate.value(t - 1000 / fps + later);
+      };
+      return [at(30, 5), at(240, 5), at(0.5, 20), at(30, 5, 4000), at(30, 5, 60_000), new Rate().value(0)];
+    });
+    assert.ok(Math.abs(rates[0] - 30) < 0.1, rates[0]);
+    assert.ok(Math.abs(rates[1] - 240) < 1, rates[1]);
+    assert.ok(Math.abs(rates[2] - 0.5) < 0.01, rates[2]);
+    assert.ok(rates[3] < 15, `slowing down: ${rates[3]}`);
+    assert.equal(rates[4], 0);
+    assert.equal(rates[5], null);
+  });
+});
+
+describe('latency.js', () => {
+  test('hops are null where a stamp or a clock is missing', async () => {
+    const [all, none] = await run('latency.js', ({ hopsOf }) => {
+      const frame = {
+        meta: { captured_us: 1_000_000, sent_us: 1_002_000, received_us: 5_009_000 },
+        arrivedUs: 9_012_000,
+        decodeUs: 9_012_500,
+        decodedUs: 9_015_500,
+      };
+      const all = hopsOf(frame, 9_020_000, (us) => us - 4_000_000, 4_000_000);
+      delete frame.meta.sent_us;
+      return [all, hopsOf(frame, 9_020_000, () => null, null)];
+    });
+    assert.deepEqual(all, { agent: 2, uplink: 7, downlink: 3, hold: 0.5, decode: 3, paint: 4.5, total: 20 });
+    assert.deepEqual(none, { agent: null, uplink: null, downlink: null, hold: 0.5, decode: 3, paint: 4.5, total: null });
+  });
+});
+
+describe('boxes.js', () => {
+  test('what cannot be drawn is left out, what sticks out is cut', async () => {
+    const usable = await run('boxes.js', ({ usableObjects }) => [
+      usableObjects(undefined).length,
+      usableObjects('x').length,
+      usableObjects([
+        { label: 'a', score: 0.5, box: [-1, 0.25, 2, 0.5], id: 3 },
+        { label: 'b', score: 0.5, box: [0, 0, 0, 1] },
+        { label: 'c', score: NaN, box: [0, 0, 1, 1] },
+        { label: 'd'.repeat(1000), score: 0.1, box: [0, 0, 1, 1], id: '7' },
+        { score: 0.1 },
+        null,
+      ]),
+      usableObjects(Array(5000).fill({ label: 'x', score: 1, box: [0, 0, 1, 1] })).length,
+    ]);
+    assert.deepEqual(usable, [
+      0,
+      0,
+      [
+        { label: 'a', score: 0.5, box: [0, 0.25, 1, 0.5], id: 3 },
+        { label: 'd'.repeat(40), score: 0.1, box: [0, 0, 1, 1], id: null },
+      ],
+      100,
+    ]);
+  });
+
+  test('the commonest classes have hues that can be told apart', async () => {
+    const hues = await run('boxes.js', ({ classHue }) =>
+      ['Person', 'Bicycle', 'Car', 'Vehicle', 'Dog', 'Cat', 'Chair', 'Footwear'].map(classHue),
+    );
+    const sorted = hues.sort((a, b) => a - b);
+    const gaps = sorted.map((hue, i) => (sorted[(i + 1) % sorted.length] - hue + 360) % 360);
+    assert.ok(Math.min(...gaps) >= 20, sorted.join(' '));
+  });
+});
+
+describe('format.js', () => {
+  test('unknown is a dash, numbers have the tutorial’s digits', async () => {
+    const texts = await run('format.js', ({ fixed, milliseconds, percent, seconds, duration }) => [
+      fixed(undefined, 1), percent('x'), seconds(NaN), milliseconds(null),
+      percent(0.875), seconds(12), milliseconds(3.14), milliseconds(1234.5),
+      ...[0, 59_999, 60_000, 3_600_000, 7_500_000, 86_400_000, 400_000_000].map(duration),
+    ]);
+    assert.deepEqual(texts, [
+      '–', '–', '–', '–', '87.50%', '0.012 s', '3.1', '1,235',
+      '0 s', '59 s', '1 min', '1 h', '2 h 5 min', '1 day', '4 days',
+    ]);
+  });
+});
+
+describe('card.js', () => {
+  test('a tutorial camera’s text is cut at its line breaks only', async () => {
+    const lines = await run('card.js', ({ textLines }) => [
+      textLines('Model: x<br />Objects:<BR>a < b<br/>c'),
+      textLines(undefined),
+      textLines('<br />'.repeat(5000)).length,
+    ]);
+    assert.deepEqual(lines, [['Model: x', 'Objects:', 'a < b', 'c'], [''], 200]);
+  });
+});
