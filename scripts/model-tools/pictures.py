@@ -9,7 +9,7 @@ import sys
 
 from PIL import Image
 
-import packages
+import photos
 
 ALL = (0, 0, 1, 1)
 # name: (sources side by side, crop of each, size, JPEG mode, quality, chroma subsampling)
@@ -28,27 +28,19 @@ RECIPES = {
     "coffee-and-astronaut": (["coffee", "astronaut"], ALL, (640, 256), "RGB", 85, "4:2:0"),
     "cat-and-astronaut": (["astronaut", "chelsea"], ALL, (641, 257), "RGB", 85, "4:2:2"),
     "three": (["chelsea", "coffee", "astronaut"], ALL, (1000, 300), "RGB", 85, "4:2:0"),
+    "dogs": (["dogs"], ALL, (482, 516), "RGB", 85, "4:2:0"),
+    "dogs-and-cat": (["dogs", "chelsea"], ALL, (730, 300), "RGB", 85, "4:4:4"),
     "rocket": (["rocket"], ALL, (640, 427), "RGB", 75, "4:2:0"),
     "clock": (["clock_motion"], ALL, (400, 300), "L", 85, None),
     "photographer": (["camera"], ALL, (256, 256), "L", 90, None),
 }
-FILES = {
-    "grace_hopper": ("matplotlib", "matplotlib/mpl-data/sample_data/grace_hopper.jpg"),
-    "rocket": ("scikit-image", "skimage/data/rocket.jpg"),
-}
-
-
-def source(name):
-    package, path = FILES.get(name, ("scikit-image", f"skimage/data/{name}.png"))
-    with packages.wheel(package).open(path) as file:
-        return Image.open(file).convert("RGB")
 
 
 def picture(sources, crop, size, mode):
     """The crops of all sources, brought to one height, side by side, then brought to `size`."""
     parts = []
     for name in sources:
-        photo = source(name)
+        photo = photos.photo(name)
         left, top, right, bottom = (edge * side for edge, side in zip(crop, photo.size * 2))
         width = round((right - left) * size[1] / (bottom - top)) if len(sources) > 1 else size[0]
         parts.append(photo.resize((width, size[1]), Image.LANCZOS, box=(left, top, right, bottom)))
