@@ -3,15 +3,20 @@
 use std::net::IpAddr;
 use std::path::PathBuf;
 
-use clap::Parser;
 use clap::builder::RangedU64ValueParser;
+use clap::{Parser, Subcommand};
 
 use crate::config::{Config, Limits, Token};
 
 /// Relays live annotated video from cv-agent to browsers.
 #[derive(Debug, Parser)]
 #[command(name = "cv-relay", version, about, max_term_width = 100)]
+#[command(args_conflicts_with_subcommands = true)]
 pub struct Args {
+    /// What to do instead of relaying.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+
     /// Settings file in TOML; without it /etc/cv-relay/config.toml, if there is one
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
@@ -47,6 +52,18 @@ pub struct Args {
     /// How much to log: error, warn, info, debug or trace
     #[arg(long, value_name = "LEVEL", default_value = "info")]
     pub log_level: log::LevelFilter,
+}
+
+/// What packages are made with.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Print a completion script for a shell
+    Completions {
+        /// Which shell
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page
+    Man,
 }
 
 fn count(most: u64) -> RangedU64ValueParser<usize> {

@@ -4,9 +4,10 @@
 use std::net::{IpAddr, SocketAddr};
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context as _;
-use cv_relay::cli::Args;
+use cv_relay::cli::{Args, Command};
 use cv_relay::hub::Hub;
 use cv_relay::{Config, app, serve};
 use cv_service::{Program, logging, supervisor};
@@ -18,19 +19,37 @@ const PROGRAM: Program = Program {
     default_file: "/etc/cv-relay/config.toml",
 };
 
+/// How often the status is renewed where no watchdog asks for more.
+const STATUS_INTERVAL: Duration = Duration::from_secs(10);
+
 fn main() -> ExitCode {
     let args: Args = match PROGRAM.parse_process() {
         Ok(args) => args,
         Err(err) => return err.report(),
     };
     logging::init(args.log_level, &[]);
-    match run(&args) {
+    let result = match &args.command {
+        Some(command) => print(command),
+        None => run(&args),
+    };
+    match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(err) => {
             log::error!("{err:#}");
             ExitCode::FAILURE
         }
     }
+}
+
+fn print(command: &Command) -> anyhow::Result<()> {
+    let mut described = PROGRAM.command::<Args>();
+    match command {
+        Command::Completions { shell } => {
+            clap_complete::generate(*shell, &mut described, "cv-relay", &mut std::io::stdout());
+        }
+        Command::Man => clap_mangen::Man::new(described).render(&mut std::io::stdout())?,
+    }
+    Ok(())
 }
 
 #[tokio::main]
@@ -101,7 +120,7 @@ fn announce(config: &Config, address: SocketAddr) {
 
 /// Keeps systemd informed: alive, and what the relay does.
 async fn report(hub: Arc<Hub>) {
-    let interval = supervisor::watchdog_interval().unwrap_or(std::time::Duration::from_secs(10));
+    let interval = supervisor::watchdog_limit().map_or(STATUS_INTERVAL, |limit| limit / 3);
     let mut tick = tokio::time::interval(interval);
     loop {
         tick.tick().await;
