@@ -1,0 +1,50 @@
+"""Compares `cv-agent detect --json` on standard input with the reference results.
+
+    cv-agent detect --json --min-score 0.4 PICTURE... | compare.py REFERENCE.json
+
+A reference object above 0.45 must be found with the same label, its box at IoU over 0.9 and its score within 0.05;
+nothing else above 0.45 may be found.
+"""
+import json
+import os
+import sys
+
+SURE, MIN_IOU, MAX_SCORE_DIFFERENCE = 0.45, 0.9, 0.05
+
+
+def iou(a, b):
+    """Intersection over union of two [ymin, xmin, ymax, xmax] boxes."""
+    height = min(a[2], b[2]) - max(a[0], b[0])
+    width = min(a[3], b[3]) - max(a[1], b[1])
+    both = max(0.0, height) * max(0.0, width)
+    return both / ((a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - both)
+
+
+def same(a, b):
+    return (a["label"] == b["label"] and iou(a["box"], b["box"]) > MIN_IOU
+            and abs(a["score"] - b["score"]) <= MAX_SCORE_DIFFERENCE)
+
+
+def main():
+    with open(sys.argv[1]) as f:
+        reference = {picture["file"]: picture["objects"] for picture in json.load(f)["pictures"]}
+    wrong = pictures = 0
+    for line in sys.stdin:
+        found = json.loads(line)
+        pictures += 1
+        name = os.path.basename(found["file"])
+        expected = reference[name]
+        missing = [o for o in expected if o["score"] > SURE and not any(same(o, other) for other in found["objects"])]
+        extra = [o for o in found["objects"] if o["score"] > SURE and not any(same(o, other) for other in expected)]
+        print(f"{name}: {found['engine']}, {found['infer_ms']:.0f} ms, "
+              + (", ".join(f"{o['label']} {o['score']:.2f}" for o in found["objects"]) or "nothing"))
+        for what, objects in (("missing", missing), ("unexpected", extra)):
+            for o in objects:
+                wrong += 1
+                print(f"  {what}: {o}")
+    print(f"{pictures} pictures, {wrong} differences")
+    sys.exit(1 if wrong or not pictures else 0)
+
+
+if __name__ == "__main__":
+    main()
