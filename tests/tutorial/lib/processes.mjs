@@ -3,15 +3,22 @@ import { spawn } from 'node:child_process';
 import net from 'node:net';
 import { createInterface } from 'node:readline';
 
+// Names of the programs under test, which their own settings would refuse as unknown.
+const { CV_RELAY_BIN, CV_AGENT_BIN, ...environment } = process.env;
+
 export class Process {
   #waiting = new Set();
 
-  constructor(command, args, { name = command, env = {}, cwd } = {}) {
+  /** `namespace` is the network namespace to run in, for those who measure. */
+  constructor(command, args, { name = command, env = {}, cwd, namespace } = {}) {
     this.name = name;
+    this.namespace = namespace;
     this.lines = [];
-    this.child = spawn(command, args, {
+    // `ip netns exec` becomes the command: the pid is the program's own.
+    const line = namespace ? ['ip', 'netns', 'exec', namespace, command, ...args] : [command, ...args];
+    this.child = spawn(line[0], line.slice(1), {
       cwd,
-      env: { ...process.env, PYTHONUNBUFFERED: '1', ...env },
+      env: { ...environment, PYTHONUNBUFFERED: '1', ...env },
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     this.pid = this.child.pid;
@@ -72,19 +79,26 @@ export async function freePort() {
   return port;
 }
 
-/** Resolves once `port` accepts connections; fails if `process` ends first. */
-export async function listening(process, port, timeoutMs = 20_000) {
+/** Resolves once `process` accepts connections on `host` and `port`; fails if it ends first. */
+export async function listening(process, port, host = '127.0.0.1', timeoutMs = 20_000) {
   const deadline = Date.now() + timeoutMs;
   let ended = false;
   process.exited.then(() => { ended = true; });
   while (!ended && Date.now() < deadline) {
-    const open = await new Promise((resolve) => {
-      const socket = net.connect(port, '127.0.0.1');
-      socket.once('connect', () => { socket.destroy(); resolve(true); });
-      socket.once('error', () => resolve(false));
-    });
-    if (open) return;
+    if (await accepts(port, host, process.namespace)) return;
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
-  throw new Error(`${process.name} does not listen on ${port}; its output:\n${process.lines.join('\n')}`);
+  throw new Error(`${process.name} does not listen on ${host}:${port}; its output:\n${process.lines.join('\n')}`);
+}
+
+function accepts(port, host, namespace) {
+  if (namespace) {
+    const attempt = new Process('bash', ['-c', `exec 3<>/dev/tcp/${host}/${port}`], { namespace });
+    return attempt.exited.then(({ code }) => code === 0);
+  }
+  return new Promise((resolve) => {
+    const socket = net.connect(port, host);
+    socket.once('connect', () => { socket.destroy(); resolve(true); });
+    socket.once('error', () => resolve(false));
+  });
 }

@@ -28,23 +28,25 @@ export const browserScript = (client) => path.join(here, 'node_modules',
   client === 2 ? 'socket.io-client-v2/dist/socket.io.js' : 'socket.io-client/dist/socket.io.js');
 
 /** Starts the tutorial's server; its page loads the client script that fits it. */
-export async function startServer(stack, { asyncMode = 'eventlet', port } = {}) {
+export async function startServer(stack, { asyncMode = 'eventlet', host = '127.0.0.1', port, namespace } = {}) {
   port ??= await freePort();
   const script = browserScript(stack === 'pinned' ? 2 : 4);
   const server = new Process(python(stack),
-    [path.join(here, 'peers/server.py'), '--port', port, '--async-mode', asyncMode, '--socketio-js', script],
-    { name: `tutorial server (${stack}, ${asyncMode})` });
-  await listening(server, port);
-  return Object.assign(server, { port, url: `http://127.0.0.1:${port}` });
+    [path.join(here, 'peers/server.py'), '--host', host, '--port', port, '--async-mode', asyncMode, '--socketio-js', script],
+    { name: `tutorial server (${stack}, ${asyncMode})`, namespace });
+  await listening(server, port, host);
+  return Object.assign(server, { port, url: `http://${host}:${port}` });
 }
 
 /** Starts the tutorial's CV client on the clip. */
-export function startClient(stack, port, { fps = 20, source = clip, detect = true, stamp = false, args = [] } = {}) {
-  const given = ['--camera', source, '--server-addr', '127.0.0.1', '--server-port', port, '--stream-fps', fps];
+export function startClient(stack, port, {
+  host = '127.0.0.1', fps = 20, source = clip, detect = true, stamp = false, args = [], namespace,
+} = {}) {
+  const given = ['--camera', source, '--server-addr', host, '--server-port', port, '--stream-fps', fps];
   if (detect) given.push('--model', model, '--labels', labels);
   if (stamp) given.push('--stamp');
   return new Process(python(stack), [path.join(here, 'peers/client.py'), ...given, ...args],
-    { name: `tutorial client (${stack})` });
+    { name: `tutorial client (${stack})`, namespace });
 }
 
 /** The tutorial's page without a browser: socket.io-client 2 (2.0.3) or 4 on `/web`. */

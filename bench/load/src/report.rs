@@ -12,6 +12,9 @@ use tokio::time::Instant;
 use crate::viewer::Sample;
 use crate::{ViewArgs, seconds};
 
+/// How long to wait for the first picture.
+const FIRST_FRAME: Duration = Duration::from_secs(60);
+
 /// Processor time and memory of a process.
 #[derive(Clone, Copy)]
 pub struct Usage {
@@ -71,6 +74,12 @@ pub async fn collect(
     before: Option<Usage>,
     published: &Published,
 ) -> Result<Value> {
+    if !args.idle {
+        // Whoever publishes may start after the viewers.
+        tokio::time::timeout(FIRST_FRAME, samples.recv())
+            .await
+            .with_context(|| format!("no picture for {FIRST_FRAME:?}"))?;
+    }
     let start = Instant::now() + seconds(args.warmup);
     while let Ok(Some(_)) = tokio::time::timeout_at(start, samples.recv()).await {}
     tokio::time::sleep_until(start).await;

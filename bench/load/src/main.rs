@@ -70,7 +70,7 @@ struct ViewArgs {
     /// How long to measure.
     #[arg(long, default_value_t = 10.0)]
     seconds: f64,
-    /// How long to run before measuring, once every viewer is connected.
+    /// How long to run before measuring, once every viewer is connected and the first picture is there.
     #[arg(long, default_value_t = 2.0)]
     warmup: f64,
     /// Receive buffer of each viewer's socket, in bytes (what the kernel is asked for).

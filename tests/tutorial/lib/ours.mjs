@@ -1,0 +1,31 @@
+// Our relay and agent, ready to start. CV_RELAY_BIN and CV_AGENT_BIN name the binaries.
+import os from 'node:os';
+import path from 'node:path';
+import { Process, freePort, listening } from './processes.mjs';
+import { clip, labels, model } from './tutorial.mjs';
+
+const cache = path.join(process.env.XDG_CACHE_HOME ?? path.join(os.homedir(), '.cache'), 'cv-agent');
+
+function binary(variable, name) {
+  const target = process.env.CARGO_TARGET_DIR ?? path.join(cache, 'target');
+  return process.env[variable] ?? path.join(target, 'release', name);
+}
+
+/** Starts cv-relay on a free port of 127.0.0.1. */
+export async function startRelay({ args = [], host = '127.0.0.1', port, namespace } = {}) {
+  port ??= await freePort();
+  const relay = new Process(binary('CV_RELAY_BIN', 'cv-relay'),
+    ['--host', host, '--port', port, ...args], { name: 'cv-relay', namespace });
+  await listening(relay, port, host);
+  return Object.assign(relay, { port, url: `http://${host}:${port}` });
+}
+
+/** Starts cv-agent on the clip; `port` is the server's, if there is one. */
+export function startAgent({
+  host = '127.0.0.1', port, source = clip, fps = 20, detect = true, args = [], namespace,
+} = {}) {
+  const given = ['--source', source, '--stream-fps', fps];
+  if (port) given.push('--server-addr', host, '--server-port', port);
+  if (detect) given.push('--model', model, '--labels', labels);
+  return new Process(binary('CV_AGENT_BIN', 'cv-agent'), [...given, ...args], { name: 'cv-agent', namespace });
+}
