@@ -151,6 +151,15 @@ pub enum CaptureError {
 }
 
 impl CaptureError {
+    /// What happened and what caused it, in one line.
+    #[must_use]
+    pub fn with_cause(&self) -> String {
+        match std::error::Error::source(self) {
+            Some(cause) => format!("{self}: {cause}"),
+            None => self.to_string(),
+        }
+    }
+
     /// Whether trying again can succeed without someone changing the settings.
     #[must_use]
     pub fn is_transient(&self) -> bool {
@@ -226,6 +235,7 @@ mod tests {
             source: io::ErrorKind::PermissionDenied.into(),
         };
         assert!(error.to_string().contains("usermod -aG video"));
+        assert!(error.with_cause().ends_with(": permission denied"));
         assert!(!error.is_transient());
     }
 

@@ -64,6 +64,12 @@ pub enum BadPicture {
     /// No end of image, from a source that mostly has it.
     #[error("JPEG cut short")]
     Truncated,
+    /// The driver says so.
+    #[error("damaged, by what the driver says")]
+    Damaged,
+    /// A raw picture that cannot be encoded.
+    #[error("raw picture that cannot be encoded")]
+    Raw,
     /// A PNG picture that cannot be decoded.
     #[error("PNG that cannot be decoded")]
     Png,

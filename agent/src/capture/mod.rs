@@ -11,12 +11,19 @@
 
 mod clip;
 mod error;
+mod exec;
+mod feed;
+mod http;
 mod jpeg;
+mod multipart;
 mod pace;
+mod silence;
 mod spec;
 mod split;
 mod test_picture;
+pub(crate) mod v4l2;
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -114,6 +121,8 @@ pub struct Opener {
     spec: SourceSpec,
     wanted: Wanted,
     opened_once: bool,
+    /// Under `/dev/v4l/by-id`, since the camera was opened first.
+    stable_name: Option<PathBuf>,
 }
 
 impl Opener {
@@ -124,16 +133,28 @@ impl Opener {
             spec,
             wanted,
             opened_once: false,
+            stable_name: None,
         }
     }
 
-    /// Opens the source; may take up to two seconds.
+    /// Opens the source; may take two seconds, in which a command or an address is given the
+    /// chance to fail at once, or udev the time to let us open a camera.
+    ///
+    /// A camera is looked for by its stable name first; if no such camera is there, whatever is
+    /// at the place that was asked for is taken.
     ///
     /// # Errors
     ///
     /// [`CaptureError`], which names the source and what was expected of it.
     pub fn open(&mut self) -> Result<Box<dyn Source>, CaptureError> {
-        let source = open(&self.spec, &self.wanted)?;
+        let by_name = self.stable_name.as_ref().filter(|name| name.exists());
+        let source = match by_name {
+            Some(name) => open(&SourceSpec::Camera(name.clone()), &self.wanted)?,
+            None => open(&self.spec, &self.wanted)?,
+        };
+        if let (SourceSpec::Camera(device), None) = (&self.spec, by_name) {
+            self.stable_name = v4l2::stable_name(device);
+        }
         self.opened_once = true;
         Ok(source)
     }
@@ -156,11 +177,28 @@ pub fn open(spec: &SourceSpec, wanted: &Wanted) -> Result<Box<dyn Source>, Captu
         SourceSpec::Test { size, fps } => {
             Box::new(test_picture::TestPicture::new(*size, *fps, wanted)?)
         }
-        SourceSpec::Camera(_) | SourceSpec::Http(_) | SourceSpec::Exec(_) => {
-            return Err(CaptureError::Unusable {
-                what: spec.to_string(),
-                reason: "this kind of source is not built yet".into(),
-            });
-        }
+        SourceSpec::Camera(device) => v4l2::start(device, wanted)?,
+        SourceSpec::Http(url) => Box::new(http::HttpSource::open(url)?),
+        SourceSpec::Exec(command) => Box::new(exec::ExecSource::open(command)?),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_has_worked_once_is_never_taken_for_a_bad_setting() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("picture.jpg");
+        let spec: SourceSpec = path.to_str().unwrap().parse().unwrap();
+        let mut opener = Opener::new(spec, Wanted::default());
+        let error = opener.open().err().unwrap();
+        assert!(!opener.should_retry(&error));
+        std::fs::write(&path, jpeg::tests::jpeg(16, 16, 1)).unwrap();
+        opener.open().unwrap();
+        std::fs::remove_file(&path).unwrap();
+        let error = opener.open().err().unwrap();
+        assert!(opener.should_retry(&error));
+    }
 }

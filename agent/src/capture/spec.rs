@@ -145,14 +145,25 @@ fn parse_fps(text: &str) -> Result<f32, String> {
         .ok_or_else(|| format!("{text:?} is not a rate; expected 0.05 to 240 frames per second"))
 }
 
-/// Hides `user:password@` in whatever was typed.
-fn without_password(text: &str) -> String {
-    match (text.find("://"), text.find('@')) {
-        (Some(scheme), Some(at)) if scheme < at => {
-            format!("{}://...{}", &text[..scheme], &text[at..])
-        }
-        _ => text.into(),
+/// Hides what stands between `://` and `@`, wherever it does, in addresses and in commands.
+pub(super) fn without_password(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once("://") {
+        shown.push_str(before);
+        shown.push_str("://");
+        let end = after.find(|c: char| c == '/' || c == '?' || c.is_whitespace());
+        let authority = &after[..end.unwrap_or(after.len())];
+        rest = match authority.rfind('@') {
+            Some(at) => {
+                shown.push_str("...");
+                &after[at..]
+            }
+            None => after,
+        };
     }
+    shown.push_str(rest);
+    shown
 }
 
 impl fmt::Display for SourceSpec {
@@ -168,7 +179,7 @@ impl fmt::Display for SourceSpec {
                 fps.map_or(Ok(()), |fps| write!(f, "?fps={fps}"))
             }
             Self::Http(url) => f.write_str(&without_password(url.as_str())),
-            Self::Exec(command) => write!(f, "exec:{command}"),
+            Self::Exec(command) => write!(f, "exec:{}", without_password(command)),
             Self::Test { size, fps } => {
                 f.write_str("test")?;
                 size.map_or(Ok(()), |size| write!(f, ":{size}"))?;
@@ -217,6 +228,11 @@ mod tests {
         let spec = parse("http://me:hunter2@camera/stream");
         assert_eq!(spec.to_string(), "http://...@camera/stream");
         assert!(!format!("{spec:?}").contains("hunter2"));
+        let spec = parse("exec:ffmpeg -i rtsp://me:hun@ter2@camera/1 http://b?a@c -f mjpeg -");
+        assert_eq!(
+            spec.to_string(),
+            "exec:ffmpeg -i rtsp://...@camera/1 http://b?a@c -f mjpeg -"
+        );
         let error = "http://me:hunter2@:x/".parse::<SourceSpec>().unwrap_err();
         assert!(!error.to_string().contains("hunter2"), "{error}");
     }

@@ -144,18 +144,49 @@ impl<R: Read> PictureReader<R> {
             }
             let unneeded = self.splitter.unneeded();
             drop(self.buffer.split_to(unneeded));
-            let len = self.buffer.len();
-            self.buffer.resize(len + READ_LEN, 0);
-            let read = read_some(&mut self.stream, &mut self.buffer[len..]);
-            self.buffer
-                .truncate(len + read.as_ref().map_or(0, |&read| read));
-            if read? == 0 {
-                return Ok(self
-                    .splitter
-                    .last(&self.buffer)
-                    .map(|range| self.take(range)));
+            if !self.fill()? {
+                let last = self.splitter.last(&self.buffer);
+                return Ok(last.map(|range| self.take(range)));
             }
         }
+    }
+
+    /// The next line of text without its end, where no picture has been begun; `None` if what
+    /// follows is a picture, a line longer than `limit`, or the end.
+    pub fn line(&mut self, limit: usize) -> io::Result<Option<Bytes>> {
+        loop {
+            if self.buffer.starts_with(&[0xFF, SOI]) {
+                return Ok(None);
+            }
+            if let Some(end) = memchr::memchr(b'\n', &self.buffer) {
+                let line = self.take(0..end + 1);
+                return Ok(Some(line.slice(..line.trim_ascii_end().len())));
+            }
+            if self.buffer.len() > limit || !self.fill()? {
+                return Ok(None);
+            }
+        }
+    }
+
+    /// Exactly `len` bytes; fewer at the end of the stream.
+    pub fn exactly(&mut self, len: usize) -> io::Result<Bytes> {
+        while self.buffer.len() < len {
+            if !self.fill()? {
+                break;
+            }
+        }
+        Ok(self.take(0..len.min(self.buffer.len())))
+    }
+
+    /// Reads once; whether there was anything.
+    fn fill(&mut self) -> io::Result<bool> {
+        let len = self.buffer.len();
+        self.buffer.resize(len + READ_LEN, 0);
+        let free = self.buffer.get_mut(len..).unwrap_or_default();
+        let read = read_some(&mut self.stream, free);
+        self.buffer
+            .truncate(len + read.as_ref().map_or(0, |&read| read));
+        Ok(read? > 0)
     }
 
     fn take(&mut self, range: Range<usize>) -> Bytes {

@@ -1,0 +1,451 @@
+//! The kernel's V4L2 interface: the structures and requests of `linux/videodev2.h` that we use.
+//!
+//! The only `unsafe` code for cameras. [`Node`] has a safe method for each request; what the
+//! requests mean is said in the kernel's "Video for Linux API", how they are put together in
+//! [`super::device`].
+#![allow(unsafe_code)]
+
+mod abi;
+mod mapping;
+
+use std::ffi::c_int;
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::ptr;
+use std::time::Duration;
+
+use self::abi::*;
+pub use self::abi::{
+    CAP_META_CAPTURE, CAP_STREAMING, CAP_VIDEO_CAPTURE, CAP_VIDEO_CAPTURE_MPLANE, CAP_VIDEO_M2M,
+    CAP_VIDEO_M2M_MPLANE, CTRL_FLAG_DISABLED, CTRL_FLAG_INACTIVE, CTRL_FLAG_READ_ONLY,
+    CTRL_FLAG_WRITE_ONLY,
+};
+pub use self::mapping::Mapping;
+
+/// An open device file under `/dev`.
+#[derive(Debug)]
+pub struct Node {
+    fd: OwnedFd,
+}
+
+/// What a device says of itself.
+#[derive(Clone, Debug)]
+pub struct Identity {
+    /// For example `uvcvideo`.
+    pub driver: String,
+    /// For example `HD Pro Webcam C920`.
+    pub card: String,
+    /// For example `usb-0000:00:14.0-1`.
+    pub bus: String,
+    /// `CAP_*` of this device file.
+    pub caps: u32,
+}
+
+/// What the driver made of a wish for a format.
+#[derive(Clone, Copy, Debug)]
+pub struct Negotiated {
+    /// `MJPG` and the like.
+    pub fourcc: [u8; 4],
+    /// Pixels in a row.
+    pub width: u32,
+    /// Rows.
+    pub height: u32,
+    /// Bytes from one row to the next, for uncompressed formats.
+    pub stride: u32,
+    /// Whether Y is 0 to 255 instead of 16 to 235.
+    pub full_range: bool,
+}
+
+/// Sizes or intervals by index.
+#[derive(Clone, Copy, Debug)]
+pub enum Listed<T> {
+    /// One of several.
+    Discrete(T),
+    /// All of them: least, greatest and step.
+    Stepwise(T, T, T),
+}
+
+/// A buffer that the driver has filled.
+#[derive(Clone, Copy, Debug)]
+pub struct Filled {
+    /// Which of the buffers.
+    pub index: u32,
+    /// Bytes in it.
+    pub len: u32,
+    /// Counts the pictures that the camera made.
+    pub sequence: u32,
+    /// Whether the driver knows that the data is damaged.
+    pub damaged: bool,
+    /// When the first byte was captured, by the monotonic clock.
+    pub monotonic: Option<Duration>,
+}
+
+/// A control as the driver describes it.
+#[derive(Clone, Debug)]
+pub struct RawControl {
+    /// For the other requests.
+    pub id: u32,
+    /// `V4L2_CTRL_TYPE_*`.
+    pub kind: u32,
+    /// As people read it.
+    pub name: String,
+    /// Least value.
+    pub minimum: i32,
+    /// Greatest value.
+    pub maximum: i32,
+    /// Between values.
+    pub step: i32,
+    /// When the camera was made.
+    pub default: i32,
+    /// `CTRL_FLAG_*`.
+    pub flags: u32,
+}
+
+impl Node {
+    /// Opens a device file without waiting; programs started later do not inherit it.
+    pub fn open(path: &Path) -> io::Result<Self> {
+        let file = File::options()
+            .read(true)
+            .write(true)
+            .custom_flags(libc::O_NONBLOCK | libc::O_CLOEXEC)
+            .open(path)?;
+        Ok(Self { fd: file.into() })
+    }
+
+    /// Name, driver and abilities; `ENOTTY` if this is no video device.
+    pub fn identity(&self) -> io::Result<Identity> {
+        let mut capability = Capability::zeroed();
+        self.ioctl(QUERYCAP, &mut capability)?;
+        let caps = if capability.capabilities & CAP_DEVICE_CAPS == 0 {
+            capability.capabilities
+        } else {
+            capability.device_caps
+        };
+        Ok(Identity {
+            driver: text(&capability.driver),
+            card: text(&capability.card),
+            bus: text(&capability.bus_info),
+            caps,
+        })
+    }
+
+    /// The format at `index`, and its description; `None` after the last.
+    pub fn format(&self, index: u32) -> io::Result<Option<([u8; 4], String)>> {
+        let mut format = FmtDesc {
+            index,
+            kind: VIDEO_CAPTURE,
+            ..FmtDesc::zeroed()
+        };
+        Ok(self
+            .listed(ENUM_FMT, &mut format)?
+            .map(|()| (format.pixelformat.to_le_bytes(), text(&format.description))))
+    }
+
+    /// The picture size at `index`; `None` after the last, or if the driver does not list them.
+    pub fn size(&self, fourcc: [u8; 4], index: u32) -> io::Result<Option<Listed<(u32, u32)>>> {
+        let mut size = FrmSizeEnum {
+            index,
+            pixelformat: u32::from_le_bytes(fourcc),
+            ..FrmSizeEnum::zeroed()
+        };
+        let [a, b, c, d, e, f] = match self.listed(ENUM_FRAMESIZES, &mut size)? {
+            Some(()) => size.size,
+            None => return Ok(None),
+        };
+        Ok(Some(match size.kind {
+            1 => Listed::Discrete((a, b)),
+            _ => Listed::Stepwise((a, d), (b, e), (c, f)),
+        }))
+    }
+
+    /// The interval at `index` as numerator and denominator of seconds, like [`Node::size`].
+    pub fn interval(
+        &self,
+        fourcc: [u8; 4],
+        (width, height): (u32, u32),
+        index: u32,
+    ) -> io::Result<Option<Listed<(u32, u32)>>> {
+        let mut interval = FrmIvalEnum {
+            index,
+            pixelformat: u32::from_le_bytes(fourcc),
+            width,
+            height,
+            ..FrmIvalEnum::zeroed()
+        };
+        let [a, b, c] = match self.listed(ENUM_FRAMEINTERVALS, &mut interval)? {
+            Some(()) => interval.interval.map(|[num, den]| (num, den)),
+            None => return Ok(None),
+        };
+        Ok(Some(match interval.kind {
+            1 => Listed::Discrete(a),
+            _ => Listed::Stepwise(a, b, c),
+        }))
+    }
+
+    /// Asks for a format; the driver answers with the nearest that it has.
+    pub fn set_format(
+        &self,
+        fourcc: [u8; 4],
+        (width, height): (u32, u32),
+    ) -> io::Result<Negotiated> {
+        // Field 0 is `V4L2_FIELD_ANY`: the driver knows best how its pictures are stored.
+        let mut format = Format::zeroed();
+        format.kind = VIDEO_CAPTURE;
+        format.fmt.pix = PixFormat {
+            width,
+            height,
+            pixelformat: u32::from_le_bytes(fourcc),
+            ..PixFormat::default()
+        };
+        self.ioctl(S_FMT, &mut format)?;
+        // SAFETY: all members of the union are integers, and the kernel filled in this one, since
+        // the type is still that of a single-plane capture.
+        let pix = unsafe { format.fmt.pix };
+        Ok(Negotiated {
+            fourcc: pix.pixelformat.to_le_bytes(),
+            width: pix.width,
+            height: pix.height,
+            stride: pix.bytesperline,
+            full_range: pix.quantization == FULL_RANGE,
+        })
+    }
+
+    /// Asks for an interval between pictures; the driver answers with the one it will keep.
+    pub fn set_interval(&self, (numerator, denominator): (u32, u32)) -> io::Result<(u32, u32)> {
+        let mut parm = StreamParm::zeroed();
+        parm.kind = VIDEO_CAPTURE;
+        parm.capture.timeperframe = [numerator, denominator];
+        self.ioctl(S_PARM, &mut parm)?;
+        let [numerator, denominator] = parm.capture.timeperframe;
+        Ok((numerator, denominator))
+    }
+
+    /// Allocates and maps buffers; the driver may give more or fewer than `count`.
+    pub fn map_buffers(&self, count: u32) -> io::Result<Vec<Mapping>> {
+        let mut buffers = RequestBuffers {
+            count,
+            kind: VIDEO_CAPTURE,
+            memory: MEMORY_MMAP,
+            ..RequestBuffers::zeroed()
+        };
+        self.ioctl(REQBUFS, &mut buffers)?;
+        (0..buffers.count)
+            .map(|index| {
+                let mut buffer = buffer(index);
+                self.ioctl(QUERYBUF, &mut buffer)?;
+                Mapping::new(&self.fd, buffer.offset, buffer.length as usize)
+            })
+            .collect()
+    }
+
+    /// Gives the buffers back, so that the camera is free even while some are still mapped (since
+    /// Linux 4.20; before that when the last mapping goes).
+    pub fn release_buffers(&self) -> io::Result<()> {
+        let mut buffers = RequestBuffers {
+            kind: VIDEO_CAPTURE,
+            memory: MEMORY_MMAP,
+            ..RequestBuffers::zeroed()
+        };
+        self.ioctl(REQBUFS, &mut buffers)
+    }
+
+    /// Hands a buffer to the driver.
+    pub fn queue(&self, index: u32) -> io::Result<()> {
+        self.ioctl(QBUF, &mut buffer(index))
+    }
+
+    /// Takes a filled buffer; `None` if there is none.
+    pub fn dequeue(&self) -> io::Result<Option<Filled>> {
+        let mut filled = buffer(0);
+        match self.ioctl(DQBUF, &mut filled) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(None),
+            result => result?,
+        }
+        let is_monotonic = filled.flags & BUF_FLAG_TIMESTAMP_MASK == BUF_FLAG_TIMESTAMP_MONOTONIC;
+        Ok(Some(Filled {
+            index: filled.index,
+            len: filled.bytesused,
+            sequence: filled.sequence,
+            damaged: filled.flags & BUF_FLAG_ERROR != 0,
+            monotonic: is_monotonic.then(|| duration(filled.timestamp)),
+        }))
+    }
+
+    /// Starts the camera.
+    pub fn start(&self) -> io::Result<()> {
+        self.ioctl(STREAMON, &mut { VIDEO_CAPTURE })
+    }
+
+    /// Stops the camera; it forgets the buffers that it has.
+    pub fn stop(&self) -> io::Result<()> {
+        self.ioctl(STREAMOFF, &mut { VIDEO_CAPTURE })
+    }
+
+    /// The control after `id`; `None` after the last.
+    pub fn control_after(&self, id: u32) -> io::Result<Option<RawControl>> {
+        let mut control = QueryCtrl::zeroed();
+        control.id = id | CTRL_FLAG_NEXT_CTRL;
+        Ok(self.listed(QUERYCTRL, &mut control)?.map(|()| RawControl {
+            id: control.id,
+            kind: control.kind,
+            name: text(&control.name),
+            minimum: control.minimum,
+            maximum: control.maximum,
+            step: control.step,
+            default: control.default,
+            flags: control.flags,
+        }))
+    }
+
+    /// The name of an item of a menu control, or its value if it is a menu of numbers.
+    pub fn menu_item(&self, id: u32, index: u32, numbers: bool) -> io::Result<Option<String>> {
+        let mut item = QueryMenu::zeroed();
+        item.id = id;
+        item.index = index;
+        Ok(self.listed(QUERYMENU, &mut item)?.map(|()| {
+            let [a, b, c, d, e, f, g, h, ..] = item.name;
+            if numbers {
+                i64::from_ne_bytes([a, b, c, d, e, f, g, h]).to_string()
+            } else {
+                text(&item.name)
+            }
+        }))
+    }
+
+    /// The value of a control.
+    pub fn control(&self, id: u32) -> io::Result<i32> {
+        let mut control = Control { id, value: 0 };
+        self.ioctl(G_CTRL, &mut control)?;
+        Ok(control.value)
+    }
+
+    /// Sets a control.
+    pub fn set_control(&self, id: u32, value: i32) -> io::Result<()> {
+        self.ioctl(S_CTRL, &mut Control { id, value })
+    }
+
+    /// Waits until a buffer is filled or something is wrong with the camera; whether either is so.
+    pub fn wait(&self, timeout: Duration) -> io::Result<Readiness> {
+        let mut poll = libc::pollfd {
+            fd: self.fd.as_raw_fd(),
+            events: libc::POLLIN,
+            revents: 0,
+        };
+        // Rounded up, so that a wait for half a millisecond is not a busy loop.
+        let ms = timeout.as_nanos().div_ceil(1_000_000);
+        let ms = c_int::try_from(ms).unwrap_or(c_int::MAX);
+        // SAFETY: one valid `pollfd` is passed, of a descriptor that is open as long as `self`.
+        match unsafe { libc::poll(&mut poll, 1, ms) } {
+            0 => Ok(Readiness::TimedOut),
+            n if n < 0 => match io::Error::last_os_error() {
+                error if error.kind() == io::ErrorKind::Interrupted => Ok(Readiness::TimedOut),
+                error => Err(error),
+            },
+            _ if poll.revents & libc::POLLIN != 0 => Ok(Readiness::Filled),
+            _ => Ok(Readiness::Fault),
+        }
+    }
+
+    /// `EINVAL` is how the kernel says that there is no such index, `ENOTTY` that the driver does
+    /// not list such things at all.
+    fn listed<T: Argument>(&self, request: Request<T>, argument: &mut T) -> io::Result<Option<()>> {
+        match self.ioctl(request, argument) {
+            Ok(()) => Ok(Some(())),
+            Err(error) if matches!(error.raw_os_error(), Some(libc::EINVAL | libc::ENOTTY)) => {
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn ioctl<T: Argument>(&self, request: Request<T>, argument: &mut T) -> io::Result<()> {
+        loop {
+            // SAFETY: the descriptor is open as long as `self`, and `argument` points to as many
+            // bytes as the request's code says, which may take any value.
+            let result = unsafe {
+                libc::ioctl(
+                    self.fd.as_raw_fd(),
+                    request.0 as libc::Ioctl,
+                    ptr::from_mut(argument),
+                )
+            };
+            if result != -1 {
+                return Ok(());
+            }
+            let error = io::Error::last_os_error();
+            if error.kind() != io::ErrorKind::Interrupted {
+                return Err(error);
+            }
+        }
+    }
+}
+
+/// What [`Node::wait`] saw.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Readiness {
+    /// A buffer can be dequeued.
+    Filled,
+    /// Nothing happened.
+    TimedOut,
+    /// The driver reports an error or that the camera is gone; the next request says which.
+    Fault,
+}
+
+/// The monotonic clock that drivers stamp pictures with.
+pub fn monotonic_now() -> Duration {
+    let mut now = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    // SAFETY: `now` is valid for writing; the clock exists on every Linux.
+    unsafe {
+        libc::clock_gettime(libc::CLOCK_MONOTONIC, &mut now);
+    }
+    Duration::new(
+        u64::try_from(now.tv_sec).unwrap_or(0),
+        u32::try_from(now.tv_nsec).unwrap_or(0),
+    )
+}
+
+fn buffer(index: u32) -> Buffer {
+    Buffer {
+        index,
+        kind: VIDEO_CAPTURE,
+        memory: MEMORY_MMAP,
+        ..Buffer::zeroed()
+    }
+}
+
+fn duration(time: libc::timeval) -> Duration {
+    Duration::from_secs(u64::try_from(time.tv_sec).unwrap_or(0))
+        + Duration::from_micros(u64::try_from(time.tv_usec).unwrap_or(0))
+}
+
+/// A name up to its first zero byte.
+fn text(bytes: &[u8]) -> String {
+    let end = bytes.iter().position(|&byte| byte == 0);
+    let name = bytes.get(..end.unwrap_or(bytes.len())).unwrap_or(bytes);
+    String::from_utf8_lossy(name).trim().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_is_no_device_says_so() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let node = Node::open(file.path()).unwrap();
+        let error = node.identity().unwrap_err();
+        assert_eq!(error.raw_os_error(), Some(libc::ENOTTY));
+    }
+
+    #[test]
+    fn names_end_at_the_first_zero() {
+        assert_eq!(text(b"UVC Camera \0rest"), "UVC Camera");
+        assert_eq!(text(b"\xFF\0"), "\u{FFFD}");
+    }
+}
