@@ -8,6 +8,7 @@ use cv_service::value::{number, text};
 use log::LevelFilter;
 
 use crate::bench_command::BenchArgs;
+use crate::cameras::CamerasArgs;
 use crate::capture::SourceSpec;
 use crate::detect::DetectorArgs;
 use crate::detect_command::DetectArgs;
@@ -40,6 +41,8 @@ pub struct Cli {
 pub enum Command {
     /// Capture, detect and stream (the default)
     Run(Box<RunArgs>),
+    /// List what can be captured: devices, formats, sizes, rates and controls
+    Cameras(CamerasArgs),
     /// Run the detector on pictures
     Detect(DetectArgs),
     /// Inspect a model: tensors, layout found, what would be wrong with it

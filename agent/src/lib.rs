@@ -9,6 +9,7 @@
 //! [`mod@detect`] deliver frames and what is in them.
 
 pub mod bench_command;
+pub mod cameras;
 pub mod capture;
 pub mod cli;
 pub mod config;

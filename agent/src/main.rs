@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use cv_agent::cli::{Cli, Command, PROGRAM, RunArgs};
 use cv_agent::config::Config;
 use cv_agent::detect::{DetectError, Detector};
-use cv_agent::{bench_command, detect_command, model_command, pipeline};
+use cv_agent::{bench_command, cameras, detect_command, model_command, pipeline};
 use cv_service::{EXIT_CONFIG, SettingsError, logging};
 use log::LevelFilter;
 
@@ -20,6 +20,7 @@ fn main() -> ExitCode {
         Some(command) => {
             logging::init(LevelFilter::Warn, &[]);
             match command {
+                Command::Cameras(args) => cameras::run(args),
                 Command::Detect(args) => detect_command::run(args),
                 Command::Model(args) => model_command::run(args),
                 Command::Bench(args) => bench_command::run(args),
