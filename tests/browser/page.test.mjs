@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { after, afterEach, before, beforeEach, describe, test } from 'node:test';
 import { openPage, startChromium, state, until } from './lib/chromium.mjs';
 import { FakeRelay, camera, nowUs } from './lib/fake-relay.mjs';
-import { edges, fingerprint, inked } from './lib/overlay.mjs';
+import { fingerprint, inked, look } from './lib/overlay.mjs';
 import { SIZE, Scene } from './lib/scene.mjs';
 
 const PERSON = { label: 'Person', score: 0.875, box: [0.2, 0.3, 0.8, 0.55] };
@@ -148,13 +148,10 @@ describe('boxes', () => {
     await paintOne();
     scene.detect([PERSON, CAR]);
     await until(page, ({ panes }) => panes[0]?.boxesAgeUs === 0);
-    for (const { box, label } of [PERSON, CAR]) {
-      const drawn = await edges(page, box, label);
-      assert.ok(allDrawn(drawn), `${label}: ${JSON.stringify(drawn)}`);
-    }
-    // The measure itself can say no: nothing of these colours where no box is.
-    const elsewhere = await edges(page, [0.05, 0.05, 0.15, 0.2], 'Person');
-    assert.ok(Object.values(elsewhere).every((share) => share === 0), JSON.stringify(elsewhere));
+    const elsewhere = { label: 'Person', box: [0.05, 0.05, 0.15, 0.2] };
+    const { drawn } = await look(page, [PERSON, CAR, elsewhere]);
+    assert.ok(allDrawn(drawn[0]) && allDrawn(drawn[1]), JSON.stringify(drawn));
+    assert.ok(Object.values(drawn[2]).every((share) => share === 0), 'the measure itself can say no');
   });
 
   test('disappear with the next detections and when switched off', async () => {
@@ -182,7 +179,7 @@ describe('boxes', () => {
     const meta = await paintOne();
     scene.detect([PERSON], { seq: meta.seq + 1000, capturedUs: meta.captured_us - 700_000 });
     await until(page, ({ panes }) => panes[0]?.boxesAgeUs === 700_000);
-    const { bottom } = await edges(page, PERSON.box, 'Person');
+    const [{ bottom }] = (await look(page, [PERSON])).drawn;
     assert.ok(bottom > 0.3 && bottom < 0.9, `dashed: ${bottom}`);
     await page.waitForFunction(() => document.querySelector('#detect-note').textContent === 'boxes 700 ms old');
     scene.detect([PERSON], { seq: meta.seq + 1001, capturedUs: meta.captured_us - 6_000_000 });
