@@ -62,13 +62,6 @@ fn run(args: RunArgs) -> anyhow::Result<()> {
     let config = config.map_err(SettingsError::Unusable)?;
 
     let detector = config.detector.as_ref().map(Detector::load).transpose()?;
-    if let Some(detector) = &detector {
-        let info = detector.info();
-        log::info!("Loaded model: {}", info.model);
-        log::info!("Engine: {}", info.engine);
-        log::info!("Accelerator: {}", info.accelerator);
-        log::info!("Labels: {}", info.labels);
-    }
     pipeline::run(config, detector, Box::new(read_again))
 }
 

@@ -74,6 +74,9 @@ pub struct DetectorArgs {
     /// Model to run (.tflite); default: the one shipped with the program
     #[arg(long, value_name = "FILE")]
     pub model: Option<PathBuf>,
+    /// Directory of the models that are shipped with the program
+    #[arg(long, value_name = "DIR")]
+    pub models_dir: Option<PathBuf>,
     /// Labels: one a line, `id name` lines or a JSON list; default: those of the model
     #[arg(long, value_name = "FILE")]
     pub labels: Option<PathBuf>,
@@ -109,6 +112,8 @@ pub struct DetectorArgs {
 pub struct DetectorConfig {
     /// The `.tflite` file; `None` for the default model.
     pub model: Option<PathBuf>,
+    /// Where our models lie; `None` to look in the usual places.
+    pub models_dir: Option<PathBuf>,
     /// Labels; `None` for those that belong to the model.
     pub labels: Option<PathBuf>,
     /// Which runtime.
@@ -139,6 +144,7 @@ impl From<DetectorArgs> for DetectorConfig {
     fn from(args: DetectorArgs) -> Self {
         Self {
             model: args.model,
+            models_dir: args.models_dir,
             labels: args.labels,
             engine: args.engine.unwrap_or_default(),
             litert_lib: args.litert_lib,

@@ -8,18 +8,33 @@
 //! are looked up, and copied, only where an object leaves the process ([`Detection::to_object`]).
 
 mod config;
+mod decode;
+mod engine;
+mod error;
+mod input;
 mod labels;
+mod model;
+mod output;
+mod select;
 mod track;
 
-use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use cv_protocol::Object;
 
-pub use config::{DetectorArgs, DetectorConfig, EngineChoice};
-pub use labels::Labels;
+pub use config::{DetectorArgs, DetectorConfig, EngineChoice, LabelScore};
+pub use decode::{DecodeError, Rgb, RgbDecoder};
+pub use engine::EngineError;
+pub use error::DetectError;
+pub use labels::{Labels, LabelsError};
+pub use model::ModelError;
+pub use output::{LayoutError, iou};
 pub use track::{TrackCounts, Tracker};
+
+use engine::Engine;
+use input::{InputFormat, Resizer};
+use output::{Facts, Layout, Limits, OutputInfo};
 
 /// What was loaded, for the start-up log and the text card.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,9 +75,13 @@ impl Detection {
     }
 }
 
-/// Time that each stage of one detection took.
+/// Time that each stage of one detection took, and the picture's size.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct StageTimes {
+    /// Pixels in a row of the decoded picture.
+    pub width: usize,
+    /// Rows of the decoded picture.
+    pub height: usize,
     /// JPEG to RGB.
     pub decode: Duration,
     /// RGB to the input tensor.
@@ -77,17 +96,10 @@ pub struct StageTimes {
 pub struct Detector {
     info: DetectorInfo,
     labels: Arc<Labels>,
-}
-
-/// Why a detector could not be loaded, or a picture not be searched.
-///
-/// What [`Detector::load`] returns is a bad setting: trying again does not help. What
-/// [`Detector::detect`] returns concerns that picture alone.
-#[derive(Debug, thiserror::Error)]
-pub enum DetectError {
-    /// Not built yet.
-    #[error("cannot load {}", .0.display())]
-    Load(PathBuf),
+    decoder: RgbDecoder,
+    resizer: Resizer,
+    engine: Box<dyn Engine>,
+    layout: Layout,
 }
 
 impl Detector {
@@ -97,7 +109,56 @@ impl Detector {
     ///
     /// [`DetectError`] that names the file and what was expected of it.
     pub fn load(config: &DetectorConfig) -> Result<Self, DetectError> {
-        Err(DetectError::Load(config.model.clone().unwrap_or_default()))
+        let start = Instant::now();
+        let select::Selected {
+            file,
+            engine,
+            reason,
+        } = select::select(config)?;
+        let labels = load_labels(config, &file)?;
+        let format = InputFormat::of(&file.model, None).map_err(|reason| DetectError::Input {
+            file: file.path.clone(),
+            reason,
+        })?;
+        let limits = limits(config, &labels)?;
+        let outputs = OutputInfo::of(&file.model, Some(engine.output_shapes()));
+        let layout = Layout::understand(&Facts {
+            model: &file.model,
+            file: &file.bytes,
+            outputs: &outputs,
+            input: &format,
+            labels: &labels,
+            class_offset: config.class_offset,
+            limits: &limits,
+            max: config.max_objects,
+        })
+        .map_err(|source| DetectError::Layout {
+            file: file.path.clone(),
+            source,
+        })?;
+        let info = DetectorInfo {
+            model: file.name(),
+            engine: engine.name(),
+            accelerator: engine.accelerator(),
+            labels: labels.named(),
+        };
+        log::info!("Loaded model: {} ({})", info.model, layout.description());
+        log::info!("Engine: {} ({reason})", info.engine);
+        log::info!("Accelerator: {}", info.accelerator);
+        log::info!("Labels: {}", info.labels);
+        log::debug!(
+            "{} loaded in {} ms",
+            file.path.display(),
+            start.elapsed().as_millis()
+        );
+        Ok(Self {
+            info,
+            labels: Arc::new(labels),
+            decoder: RgbDecoder::new(),
+            resizer: Resizer::new(format),
+            engine,
+            layout,
+        })
     }
 
     /// What was loaded.
@@ -122,8 +183,97 @@ impl Detector {
         jpeg: &[u8],
         found: &mut Vec<Detection>,
     ) -> Result<StageTimes, DetectError> {
-        let _ = jpeg;
         found.clear();
-        Ok(StageTimes::default())
+        let start = Instant::now();
+        let picture = self.decoder.decode(jpeg)?;
+        let decoded = Instant::now();
+        let times = search(
+            &mut self.resizer,
+            self.engine.as_mut(),
+            &mut self.layout,
+            picture,
+            found,
+        )?;
+        Ok(StageTimes {
+            decode: decoded - start,
+            ..times
+        })
     }
+
+    /// Searches a picture that is decoded already; otherwise as [`Self::detect`].
+    ///
+    /// # Errors
+    ///
+    /// [`DetectError`]; the detector can be used on.
+    pub fn detect_rgb(
+        &mut self,
+        picture: Rgb<'_>,
+        found: &mut Vec<Detection>,
+    ) -> Result<StageTimes, DetectError> {
+        found.clear();
+        search(
+            &mut self.resizer,
+            self.engine.as_mut(),
+            &mut self.layout,
+            picture,
+            found,
+        )
+    }
+}
+
+/// Everything behind the decoder.
+fn search(
+    resizer: &mut Resizer,
+    engine: &mut dyn Engine,
+    layout: &mut Layout,
+    picture: Rgb<'_>,
+    found: &mut Vec<Detection>,
+) -> Result<StageTimes, DetectError> {
+    // Grows on the first picture only.
+    found.reserve(layout.capacity());
+    let (width, height) = (picture.width, picture.height);
+    let start = Instant::now();
+    let mut picture = Some(picture);
+    engine.write_input(&mut |tensor| {
+        if let Some(picture) = picture.take() {
+            resizer.resize(picture, tensor);
+        }
+    })?;
+    let resized = Instant::now();
+    engine.invoke()?;
+    let inferred = Instant::now();
+    engine.read_outputs(&mut |tensors| layout.read(tensors, found))?;
+    Ok(StageTimes {
+        width,
+        height,
+        decode: Duration::ZERO,
+        resize: resized - start,
+        infer: inferred - resized,
+        post_process: inferred.elapsed(),
+    })
+}
+
+fn load_labels(config: &DetectorConfig, file: &select::ModelFile) -> Result<Labels, DetectError> {
+    let Some(path) = config.labels.clone().or_else(|| file.own_labels()) else {
+        return Ok(Labels::default());
+    };
+    let bytes = select::read(&path)?;
+    Labels::parse(&bytes).map_err(|source| DetectError::Labels { file: path, source })
+}
+
+fn limits(config: &DetectorConfig, labels: &Labels) -> Result<Limits, DetectError> {
+    let find = |label: &str| {
+        labels.find(label).ok_or_else(|| DetectError::UnknownLabel {
+            label: label.into(),
+            known: labels.list(),
+        })
+    };
+    let mut limits = Limits::new(config.min_score);
+    for special in &config.label_scores {
+        limits.set(find(&special.label)?, special.score);
+    }
+    for label in &config.labels_wanted {
+        limits.want(find(label)?);
+    }
+    Ok(limits)
 }

@@ -1,0 +1,302 @@
+//! From RGB to the input tensor: one bilinear resize that writes the tensor's own type.
+//!
+//! The picture is stretched to the model's size without keeping its aspect ratio. Output pixel
+//! `x` samples the source at `(x + 0.5) * source / target - 0.5`, clamped to the first and last
+//! pixel; the two nearest pixels are weighted by distance, without any smoothing beyond them.
+//! Arithmetic is in `f32` and nothing is rounded before the tensor's type is. This is what
+//! `cv2.resize(..., INTER_LINEAR)` computes, but for its rounding to whole steps.
+
+use super::decode::Rgb;
+use super::engine::TensorMut;
+use super::model::{ElementType, Model, Quantization, Tensor};
+
+/// Largest side of an input, in pixels.
+const MAX_SIDE: usize = 4096;
+
+/// What the input tensor of an image model looks like.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct InputFormat {
+    /// Pixels in a row.
+    pub width: usize,
+    /// Rows.
+    pub height: usize,
+    /// float32, uint8 or int8.
+    pub element: ElementType,
+    /// The tensor's value is `pixel * scale + offset`, with a pixel of 0 to 255.
+    pub scale: f32,
+    /// See `scale`.
+    pub offset: f32,
+}
+
+/// How a model was trained to see pixels: `(pixel - mean) / std`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Normalization {
+    /// The pixel value that becomes 0.
+    pub mean: f32,
+    /// The difference of pixel values that becomes 1; not 0.
+    pub std: f32,
+}
+
+impl Normalization {
+    /// Pixels become -1 to 1, as nearly all SSD models want them.
+    pub const USUAL: Self = Self {
+        mean: 127.5,
+        std: 127.5,
+    };
+}
+
+impl InputFormat {
+    /// Understands a model's only input.
+    ///
+    /// A float input takes normalised pixels: by `normalization` if the model says so, else
+    /// [`Normalization::USUAL`]. An integer input takes the pixels themselves (less 128 if signed),
+    /// which is what quantisation makes of the normal range, unless the model names both a
+    /// normalisation and a quantisation.
+    ///
+    /// # Errors
+    ///
+    /// What was found and what was expected.
+    pub fn of(model: &Model, normalization: Option<Normalization>) -> Result<Self, String> {
+        let inputs: Vec<&Tensor> = model
+            .inputs
+            .iter()
+            .filter_map(|&index| model.tensors.get(index))
+            .collect();
+        let &[tensor] = inputs.as_slice() else {
+            return Err(format!("it has {} inputs, expected 1", inputs.len()));
+        };
+        let &[1, height, width, 3] = tensor.shape.as_slice() else {
+            return Err(format!(
+                "its input is {}, expected [1, height, width, 3]",
+                tensor.describe()
+            ));
+        };
+        if !(1..=MAX_SIDE).contains(&width) || !(1..=MAX_SIDE).contains(&height) {
+            return Err(format!(
+                "its input is {}, expected sides of 1 to {MAX_SIDE}",
+                tensor.describe()
+            ));
+        }
+        let raw_offset = match tensor.element {
+            ElementType::F32 => None,
+            ElementType::U8 => Some(0.0),
+            ElementType::I8 => Some(-128.0),
+            _ => {
+                return Err(format!(
+                    "its input is {}, expected float32, uint8 or int8",
+                    tensor.describe()
+                ));
+            }
+        };
+        let (scale, offset) = match (raw_offset, normalization, tensor.quantization) {
+            (None, normalization, _) => {
+                let Normalization { mean, std } = normalization.unwrap_or(Normalization::USUAL);
+                (1.0 / std, -mean / std)
+            }
+            (
+                Some(_),
+                Some(Normalization { mean, std }),
+                Some(Quantization { scale, zero_point }),
+            ) => {
+                let step = std * scale;
+                (1.0 / step, zero_point as f32 - mean / step)
+            }
+            (Some(offset), _, _) => (1.0, offset),
+        };
+        if !scale.is_finite() || !offset.is_finite() || scale == 0.0 {
+            return Err(format!(
+                "its normalization ({normalization:?}) and quantization ({:?}) make no sense",
+                tensor.quantization
+            ));
+        }
+        Ok(Self {
+            width,
+            height,
+            element: tensor.element,
+            scale,
+            offset,
+        })
+    }
+}
+
+/// Where an output pixel lies between two source pixels of a row.
+#[derive(Clone, Copy, Debug)]
+struct Sample {
+    /// Position of the left pixel's first value in a row.
+    left: usize,
+    /// Position of the right pixel's first value.
+    right: usize,
+    /// Weight of the right pixel.
+    weight: f32,
+}
+
+/// Resizes pictures into an input tensor, with buffers that it keeps.
+#[derive(Debug)]
+pub struct Resizer {
+    format: InputFormat,
+    /// For each output column; made for `source`.
+    columns: Vec<Sample>,
+    /// Two source rows blended into one.
+    row: Vec<f32>,
+    /// Width of the source that the buffers fit.
+    source_width: usize,
+}
+
+impl Resizer {
+    /// A resizer for one kind of input.
+    #[must_use]
+    pub fn new(format: InputFormat) -> Self {
+        Self {
+            format,
+            columns: Vec::new(),
+            row: Vec::new(),
+            source_width: 0,
+        }
+    }
+
+    /// Fills the tensor, which has the format's type and size.
+    ///
+    /// A tensor of another type or size is left as it is: the engine was checked at load.
+    pub fn resize(&mut self, picture: Rgb<'_>, tensor: TensorMut<'_>) {
+        if picture.width != self.source_width {
+            self.source_width = picture.width;
+            self.row.resize(picture.width * 3, 0.0);
+            let width = self.format.width;
+            self.columns.clear();
+            self.columns.extend((0..width).map(|x| {
+                let (left, right, weight) = sample(x, picture.width, width);
+                Sample {
+                    left: left * 3,
+                    right: right * 3,
+                    weight,
+                }
+            }));
+        }
+        match tensor {
+            TensorMut::F32(values) => self.fill(picture, values, |value| value),
+            // A cast saturates, and takes the place of rounding after adding a half.
+            TensorMut::U8(values) => self.fill(picture, values, |value| (value + 0.5) as u8),
+            TensorMut::I8(values) => self.fill(picture, values, |value| {
+                ((value + 128.5) as u8).wrapping_sub(128) as i8
+            }),
+        }
+    }
+
+    fn fill<T>(&mut self, picture: Rgb<'_>, values: &mut [T], convert: impl Fn(f32) -> T) {
+        let InputFormat {
+            width,
+            height,
+            scale,
+            offset,
+            ..
+        } = self.format;
+        let stride = picture.width * 3;
+        for (y, line) in values.chunks_exact_mut(width * 3).take(height).enumerate() {
+            let (top, bottom, weight) = sample(y, picture.height, height);
+            let source = |y: usize| picture.pixels.get(y * stride..(y + 1) * stride);
+            let (Some(top), Some(bottom)) = (source(top), source(bottom)) else {
+                return;
+            };
+            for ((value, &top), &bottom) in self.row.iter_mut().zip(top).zip(bottom) {
+                let top = f32::from(top);
+                *value = top + (f32::from(bottom) - top) * weight;
+            }
+            for (pixel, sample) in line.as_chunks_mut::<3>().0.iter_mut().zip(&self.columns) {
+                let at = |at: usize| self.row.get(at..at + 3).unwrap_or(&[0.0; 3]);
+                let (left, right) = (at(sample.left), at(sample.right));
+                for ((value, left), right) in pixel.iter_mut().zip(left).zip(right) {
+                    *value = convert((left + (right - left) * sample.weight) * scale + offset);
+                }
+            }
+        }
+    }
+}
+
+/// The two source pixels around output pixel `index`, and the weight of the second.
+fn sample(index: usize, source: usize, target: usize) -> (usize, usize, f32) {
+    let at = (index as f64 + 0.5) * source as f64 / target as f64 - 0.5;
+    let at = at.clamp(0.0, (source - 1) as f64);
+    let first = at as usize;
+    (
+        first,
+        (first + 1).min(source - 1),
+        (at - first as f64) as f32,
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn format(width: usize, height: usize, element: ElementType) -> InputFormat {
+        InputFormat {
+            width,
+            height,
+            element,
+            scale: 1.0,
+            offset: 0.0,
+        }
+    }
+
+    #[test]
+    fn same_size_is_a_copy() {
+        let pixels: Vec<u8> = (0..4 * 2 * 3).map(|i| i * 7).collect();
+        let picture = Rgb {
+            pixels: &pixels,
+            width: 4,
+            height: 2,
+        };
+        let mut out = vec![0; pixels.len()];
+        Resizer::new(format(4, 2, ElementType::U8)).resize(picture, TensorMut::U8(&mut out));
+        assert_eq!(out, pixels);
+    }
+
+    #[test]
+    fn samples_lie_at_the_centres_of_pixels() {
+        // Two pixels to four: at -0.25 (clamped), 0.25, 0.75 and 1.25 (clamped).
+        let pixels = [0, 0, 0, 100, 100, 100];
+        let picture = Rgb {
+            pixels: &pixels,
+            width: 2,
+            height: 1,
+        };
+        let mut out = vec![0.0; 12];
+        Resizer::new(format(4, 1, ElementType::F32)).resize(picture, TensorMut::F32(&mut out));
+        let firsts: Vec<f32> = out.iter().step_by(3).copied().collect();
+        assert_eq!(firsts, [0.0, 25.0, 75.0, 100.0]);
+    }
+
+    #[test]
+    fn signed_values_round_and_saturate() {
+        let pixels = [0, 127, 255];
+        let picture = Rgb {
+            pixels: &pixels,
+            width: 1,
+            height: 1,
+        };
+        let mut out = [0_i8; 3];
+        let mut wanted = format(1, 1, ElementType::I8);
+        (wanted.scale, wanted.offset) = (1.0, -128.0);
+        Resizer::new(wanted).resize(picture, TensorMut::I8(&mut out));
+        assert_eq!(out, [-128, -1, 127]);
+        (wanted.scale, wanted.offset) = (2.0, -200.0);
+        Resizer::new(wanted).resize(picture, TensorMut::I8(&mut out));
+        assert_eq!(out, [-128, 54, 127]);
+    }
+
+    #[test]
+    fn a_resizer_follows_the_size_of_the_picture() {
+        let mut resizer = Resizer::new(format(8, 8, ElementType::U8));
+        for (width, height) in [(64, 48), (3, 5), (1, 1), (64, 47)] {
+            let pixels = vec![77; width * height * 3];
+            let picture = Rgb {
+                pixels: &pixels,
+                width,
+                height,
+            };
+            let mut out = vec![0; 8 * 8 * 3];
+            resizer.resize(picture, TensorMut::U8(&mut out));
+            assert_eq!(out, vec![77; 8 * 8 * 3], "{width}x{height}");
+        }
+    }
+}

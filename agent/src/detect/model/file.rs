@@ -1,0 +1,512 @@
+//! What a `.tflite` file says: its tensors, operators and buffers, read with every step checked.
+
+use std::ops::Range;
+
+use super::flatbuffer::{FlatbufferError, Table};
+
+/// Most tensors, operators and buffers of a model, each; larger than any model for a board.
+const MAX_COUNT: usize = 100_000;
+
+/// Why a file is not a model that can be run.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ModelError {
+    /// It does not carry the format's mark.
+    #[error("not a TensorFlow Lite model: bytes 4 to 8 are not \"TFL3\"")]
+    NotAModel,
+    /// It cannot be followed.
+    #[error("damaged model: {0}")]
+    Damaged(#[from] FlatbufferError),
+    /// It can be followed, but contradicts itself.
+    #[error("damaged model: {0}")]
+    Inconsistent(String),
+    /// It uses something that no runtime here is given.
+    #[error("unsupported model: {0}")]
+    Unsupported(String),
+}
+
+pub(super) fn inconsistent(text: impl Into<String>) -> ModelError {
+    ModelError::Inconsistent(text.into())
+}
+
+/// Type of a tensor's elements.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum ElementType {
+    F32,
+    F16,
+    I32,
+    U8,
+    I64,
+    Text,
+    Bool,
+    I16,
+    I8,
+    F64,
+    U32,
+    U16,
+    I4,
+}
+
+impl ElementType {
+    fn from_code(code: i8) -> Option<Self> {
+        Some(match code {
+            0 => Self::F32,
+            1 => Self::F16,
+            2 => Self::I32,
+            3 => Self::U8,
+            4 => Self::I64,
+            5 => Self::Text,
+            6 => Self::Bool,
+            7 => Self::I16,
+            9 => Self::I8,
+            10 => Self::F64,
+            15 => Self::U32,
+            16 => Self::U16,
+            17 => Self::I4,
+            _ => return None,
+        })
+    }
+
+    /// Bytes that `count` elements take; `None` for texts, whose length varies, or if too many.
+    #[must_use]
+    pub fn bytes(self, count: usize) -> Option<usize> {
+        match self {
+            Self::Text => None,
+            Self::I4 => Some(count.div_ceil(2)),
+            Self::U8 | Self::I8 | Self::Bool => Some(count),
+            Self::F16 | Self::I16 | Self::U16 => count.checked_mul(2),
+            Self::F32 | Self::I32 | Self::U32 => count.checked_mul(4),
+            Self::I64 | Self::F64 => count.checked_mul(8),
+        }
+    }
+
+    /// As people write it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::F32 => "float32",
+            Self::F16 => "float16",
+            Self::I32 => "int32",
+            Self::U8 => "uint8",
+            Self::I64 => "int64",
+            Self::Text => "string",
+            Self::Bool => "bool",
+            Self::I16 => "int16",
+            Self::I8 => "int8",
+            Self::F64 => "float64",
+            Self::U32 => "uint32",
+            Self::U16 => "uint16",
+            Self::I4 => "int4",
+        }
+    }
+}
+
+/// How integers stand for real numbers: `real = scale * (integer - zero_point)`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Quantization {
+    /// Real distance of two neighbouring integers; positive and finite.
+    pub scale: f32,
+    /// The integer that stands for 0.
+    pub zero_point: i32,
+}
+
+/// One tensor of a graph.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Tensor {
+    /// May be empty.
+    pub name: String,
+    /// Type of the elements.
+    pub element: ElementType,
+    /// Sizes of the dimensions; empty for a single value, or where the file does not say.
+    pub shape: Vec<usize>,
+    /// Index of the buffer that holds its constant value; 0 for none.
+    pub buffer: usize,
+    /// Of the whole tensor; `None` for floats and for quantisation by channel.
+    pub quantization: Option<Quantization>,
+    /// Number of scales; more than one if quantised by channel.
+    pub scales: usize,
+    /// Dimension that the scales belong to.
+    pub quantized_dimension: usize,
+    /// Whether it keeps its value between inferences.
+    pub variable: bool,
+    /// Whether some dimension is only known when the model runs.
+    pub dynamic: bool,
+}
+
+impl Tensor {
+    /// Number of elements.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.shape.iter().product()
+    }
+
+    /// Type and shape as people write them, for example `uint8 [1, 300, 300, 3]`.
+    #[must_use]
+    pub fn describe(&self) -> String {
+        format!("{} {:?}", self.element.name(), self.shape)
+    }
+}
+
+/// Which operator a code stands for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OperatorCode {
+    /// The number in the format's list; 32 for a custom one.
+    pub builtin: i32,
+    /// What runtimes older than TensorFlow 2.3 take for it; -1 to 127.
+    pub old_builtin: i8,
+    /// Name of a custom operator.
+    pub custom: Option<String>,
+    /// Version of the operator.
+    pub version: i32,
+}
+
+impl OperatorCode {
+    /// Name, or number where there is none, and version.
+    #[must_use]
+    pub fn describe(&self) -> String {
+        match &self.custom {
+            Some(name) => format!("{name} (version {})", self.version),
+            None => format!("{} (version {})", self.builtin, self.version),
+        }
+    }
+}
+
+/// One step of a graph.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Operator {
+    /// Index into [`Model::codes`].
+    pub code: usize,
+    /// Tensors that it reads; `None` for an optional one that is left out.
+    pub inputs: Vec<Option<usize>>,
+    /// Tensors that it writes.
+    pub outputs: Vec<usize>,
+    /// Scratch tensors that it keeps.
+    pub intermediates: Vec<usize>,
+    /// Kind of options, by the format's list; 0 for none.
+    pub options_type: u8,
+    /// Where the bytes of custom options lie in the file.
+    pub custom_options: Range<usize>,
+}
+
+/// What one signature calls its inputs or outputs: name and tensor.
+pub type SignatureTensors = Vec<(String, usize)>;
+
+/// A model's main graph and everything it refers to.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Model {
+    /// What the maker wrote.
+    pub description: String,
+    /// All that its graphs use.
+    pub codes: Vec<OperatorCode>,
+    /// Of the main graph.
+    pub tensors: Vec<Tensor>,
+    /// Indices into `tensors`.
+    pub inputs: Vec<usize>,
+    /// Indices into `tensors`.
+    pub outputs: Vec<usize>,
+    /// In the order in which they run.
+    pub operators: Vec<Operator>,
+    /// Where each buffer lies in the file; empty for none.
+    pub buffers: Vec<Range<usize>>,
+    /// Whether some buffer is stored by its offset, which older runtimes do not understand.
+    pub offset_buffers: bool,
+    /// Buffers with a name, as `TFLITE_METADATA`.
+    pub metadata: Vec<(String, usize)>,
+    /// Whether it has signatures.
+    pub signatures: usize,
+}
+
+impl Model {
+    /// Reads a file and checks that all of it can be followed and fits together.
+    ///
+    /// # Errors
+    ///
+    /// [`ModelError`] that says what is wrong where.
+    pub fn parse(bytes: &[u8]) -> Result<Self, ModelError> {
+        if bytes.get(4..8) != Some(b"TFL3") {
+            return Err(ModelError::NotAModel);
+        }
+        let root = Table::root(bytes, "model")?;
+        let version = root.u32(0, 0)?;
+        if version != 3 {
+            return Err(ModelError::Unsupported(format!(
+                "its format has version {version}, expected 3"
+            )));
+        }
+        let mut offset_buffers = false;
+        let buffers = collect(&root, 4, "buffer", |table| {
+            read_buffer(&table, bytes, &mut offset_buffers)
+        })?;
+        let codes = collect(&root, 1, "operator code", |table| read_code(&table))?;
+        let metadata = collect(&root, 6, "metadata entry", |table| {
+            let name = table.string(0, "metadata name")?.unwrap_or_default();
+            Ok((name.to_owned(), table.u32(1, 0)? as usize))
+        })?;
+        root.string(3, "description")?;
+        root.vector(5, 4, "metadata buffers")?;
+        let graphs = collect(&root, 2, "graph", Ok)?;
+        let [graph] = graphs.as_slice() else {
+            return Err(ModelError::Unsupported(format!(
+                "it has {} graphs, expected 1",
+                graphs.len()
+            )));
+        };
+        let signatures = collect(&root, 7, "signature", |table| read_signature(&table))?;
+        graph.string(4, "graph name")?;
+        let model = Self {
+            description: root
+                .string(3, "description")?
+                .unwrap_or_default()
+                .to_owned(),
+            codes,
+            tensors: collect(graph, 0, "tensor", |table| read_tensor(&table))?,
+            inputs: indices(graph, 1, "graph inputs")?,
+            outputs: indices(graph, 2, "graph outputs")?,
+            operators: collect(graph, 3, "operator", |table| read_operator(&table))?,
+            buffers,
+            offset_buffers,
+            metadata,
+            signatures: signatures.len(),
+        };
+        super::validate::validate(&model, &signatures)?;
+        Ok(model)
+    }
+
+    /// The constant value of a tensor as it lies in `file`; `None` if it is computed.
+    #[must_use]
+    pub fn constant<'a>(&self, file: &'a [u8], tensor: usize) -> Option<&'a [u8]> {
+        let range = self
+            .buffers
+            .get(self.tensors.get(tensor)?.buffer)
+            .filter(|range| !range.is_empty())?;
+        file.get(range.clone())
+    }
+
+    /// The operator that writes a tensor.
+    #[must_use]
+    pub fn producer(&self, tensor: usize) -> Option<&Operator> {
+        self.operators
+            .iter()
+            .find(|operator| operator.outputs.contains(&tensor))
+    }
+}
+
+pub(super) struct Signature {
+    pub inputs: SignatureTensors,
+    pub outputs: SignatureTensors,
+}
+
+fn collect<'a, T>(
+    table: &Table<'a>,
+    slot: usize,
+    what: &'static str,
+    mut read: impl FnMut(Table<'a>) -> Result<T, ModelError>,
+) -> Result<Vec<T>, ModelError> {
+    let mut items = Vec::new();
+    for entry in table.tables(slot, what)? {
+        if items.len() == MAX_COUNT {
+            return Err(ModelError::Unsupported(format!(
+                "it has more than {MAX_COUNT} entries of kind {what}"
+            )));
+        }
+        items.push(read(entry?)?);
+    }
+    Ok(items)
+}
+
+/// Numbers that must not be negative.
+fn indices(table: &Table<'_>, slot: usize, what: &'static str) -> Result<Vec<usize>, ModelError> {
+    table
+        .i32s(slot, what)?
+        .into_iter()
+        .map(|index| {
+            usize::try_from(index).map_err(|_| inconsistent(format!("{what} contain {index}")))
+        })
+        .collect()
+}
+
+fn read_buffer(
+    table: &Table<'_>,
+    bytes: &[u8],
+    offset_buffers: &mut bool,
+) -> Result<Range<usize>, ModelError> {
+    let inline = table
+        .vector(0, 1, "buffer data")?
+        .map_or(0..0, |data| data.position()..data.position() + data.len);
+    let (offset, size) = (table.u64(1, 0)?, table.u64(2, 0)?);
+    // Offsets 0 and 1 are marks of the writer, not places.
+    if offset <= 1 {
+        return Ok(inline);
+    }
+    *offset_buffers = true;
+    usize::try_from(offset)
+        .ok()
+        .zip(usize::try_from(size).ok())
+        .and_then(|(offset, size)| Some(offset..offset.checked_add(size)?))
+        .filter(|range| range.end <= bytes.len() && inline.is_empty())
+        .ok_or_else(|| inconsistent(format!("a buffer of {size} bytes lies at byte {offset}")))
+}
+
+fn read_code(table: &Table<'_>) -> Result<OperatorCode, ModelError> {
+    let old_builtin = table.i8(0, 0)?;
+    let builtin = table.i32(3, 0)?;
+    Ok(OperatorCode {
+        builtin: builtin.max(i32::from(old_builtin)),
+        old_builtin,
+        custom: table.string(1, "operator name")?.map(str::to_owned),
+        version: table.i32(2, 1)?,
+    })
+}
+
+fn read_signature(table: &Table<'_>) -> Result<Signature, ModelError> {
+    table.string(2, "signature key")?;
+    if table.u32(4, 0)? != 0 {
+        return Err(ModelError::Unsupported(
+            "a signature belongs to another graph than the first".into(),
+        ));
+    }
+    let entry = |table: Table<'_>| {
+        let name = table.string(0, "signature name")?.unwrap_or_default();
+        Ok((name.to_owned(), table.u32(1, 0)? as usize))
+    };
+    Ok(Signature {
+        inputs: collect(table, 0, "signature input", entry)?,
+        outputs: collect(table, 1, "signature output", entry)?,
+    })
+}
+
+fn read_tensor(table: &Table<'_>) -> Result<Tensor, ModelError> {
+    let name = table.string(3, "tensor name")?.unwrap_or_default();
+    let code = table.i8(1, 0)?;
+    let element = ElementType::from_code(code).ok_or_else(|| {
+        ModelError::Unsupported(format!("tensor {name:?} has elements of type {code}"))
+    })?;
+    let signature = table.i32s(7, "shape signature")?;
+    let mut dynamic = signature.contains(&-1);
+    let shape = table
+        .i32s(0, "tensor shape")?
+        .into_iter()
+        .map(|size| {
+            dynamic |= size == -1;
+            match usize::try_from(size) {
+                Ok(size) => Ok(size),
+                // Written by some converters for "any"; the runtimes take 1.
+                Err(_) if size == -1 => Ok(1),
+                Err(_) => Err(inconsistent(format!(
+                    "tensor {name:?} has a dimension of {size}"
+                ))),
+            }
+        })
+        .collect::<Result<Vec<_>, _>>()?;
+    if table.table(6, "sparsity")?.is_some() || table.vector(9, 4, "variant tensors")?.is_some() {
+        return Err(ModelError::Unsupported(format!(
+            "tensor {name:?} is sparse or a variant, expected a dense one"
+        )));
+    }
+    let mut tensor = Tensor {
+        name: name.to_owned(),
+        element,
+        shape,
+        buffer: table.u32(2, 0)? as usize,
+        quantization: None,
+        scales: 0,
+        quantized_dimension: 0,
+        variable: table.u8(5, 0)? != 0,
+        dynamic,
+    };
+    if let Some(quantization) = table.table(4, "quantization")? {
+        read_quantization(&quantization, &mut tensor)?;
+    }
+    Ok(tensor)
+}
+
+fn read_quantization(table: &Table<'_>, tensor: &mut Tensor) -> Result<(), ModelError> {
+    table.vector(0, 4, "quantization minima")?;
+    table.vector(1, 4, "quantization maxima")?;
+    let name = &tensor.name;
+    if table.u8(4, 0)? != 0 {
+        return Err(ModelError::Unsupported(format!(
+            "tensor {name:?} has a quantization of its own kind"
+        )));
+    }
+    let scales = table.f32s(2, "quantization scales")?;
+    let zero_points = table.i64s(3, "quantization zero points")?;
+    if scales.is_empty() {
+        return Ok(());
+    }
+    if zero_points.len() > scales.len()
+        || (scales.len() > 1
+            && !matches!(zero_points.len(), 0 | 1)
+            && zero_points.len() != scales.len())
+    {
+        return Err(inconsistent(format!(
+            "tensor {name:?} has {} scales and {} zero points",
+            scales.len(),
+            zero_points.len()
+        )));
+    }
+    if let Some(scale) = scales
+        .iter()
+        .find(|scale| !scale.is_finite() || **scale < 0.0)
+    {
+        return Err(inconsistent(format!(
+            "tensor {name:?} has a scale of {scale}"
+        )));
+    }
+    let dimension = table.i32(6, 0)?;
+    let size = usize::try_from(dimension)
+        .ok()
+        .and_then(|dimension| tensor.shape.get(dimension).copied());
+    if scales.len() > 1 && size != Some(scales.len()) {
+        return Err(inconsistent(format!(
+            "tensor {name:?} has {} scales for dimension {dimension} of {:?}",
+            scales.len(),
+            tensor.shape
+        )));
+    }
+    tensor.scales = scales.len();
+    tensor.quantized_dimension = usize::try_from(dimension).unwrap_or_default();
+    if let [scale] = scales[..] {
+        let zero_point = zero_points.first().copied().unwrap_or_default();
+        let zero_point = i32::try_from(zero_point)
+            .map_err(|_| inconsistent(format!("tensor {name:?} has zero point {zero_point}")))?;
+        if scale > 0.0 {
+            tensor.quantization = Some(Quantization { scale, zero_point });
+        }
+    }
+    Ok(())
+}
+
+fn read_operator(table: &Table<'_>) -> Result<Operator, ModelError> {
+    let inputs = table
+        .i32s(1, "operator inputs")?
+        .into_iter()
+        .map(|index| match index {
+            -1 => Ok(None),
+            _ => usize::try_from(index)
+                .map(Some)
+                .map_err(|_| inconsistent(format!("an operator reads tensor {index}"))),
+        })
+        .collect::<Result<Vec<_>, _>>()?;
+    if table.u64(9, 0)? != 0 || table.u8(11, 0)? != 0 {
+        return Err(ModelError::Unsupported(
+            "an operator has options in the newest form (StableHLO or by offset)".into(),
+        ));
+    }
+    let options_type = table.u8(3, 0)?;
+    let options = table.table(4, "operator options")?;
+    super::validate::check_options(options_type, options.as_ref())?;
+    table.vector(7, 1, "mutating inputs")?;
+    Ok(Operator {
+        code: table.u32(0, 0)? as usize,
+        inputs,
+        outputs: indices(table, 2, "operator outputs")?,
+        intermediates: indices(table, 8, "operator intermediates")?,
+        options_type,
+        custom_options: table
+            .vector(5, 1, "custom options")?
+            .map_or(0..0, |options| {
+                options.position()..options.position() + options.len
+            }),
+    })
+}
