@@ -17,12 +17,16 @@ const UPDATE_MS = 250;
 /** Frames a second asked for each picture when many are side by side. */
 const WALL_MAX_FPS = 10;
 const WALL_FULL_RATE = 4;
+/** Most pictures side by side; the relay allows a viewer so many by default. */
+const WALL_MAX = 16;
+/** A second click so soon after a choice belongs to the choice. */
+const DOUBLE_CLICK_MS = 600;
 
 const $ = (id) => document.getElementById(id);
 const paneTemplate = $('pane');
 const stage = $('stage');
 
-const link = { state: 'connecting', everConnected: false, lostAt: 0, retryAt: 0, message: '' };
+const link = { state: 'connecting', everConnected: false, lostAt: 0, retryAt: 0, message: '', refusal: '' };
 const wish = readHash();
 /** Panes on the stage, by camera. */
 const panes = new Map();
@@ -31,6 +35,8 @@ let inStep = localStorage.getItem('mode') === 'step';
 let boxes = true;
 let repaint = 0;
 let letGo = false;
+let chosenAt = 0;
+let shownChoice;
 
 const socket = new Socket(socketUrl(), '/web', {
   auth: () => (wish.token ? { token: wish.token } : undefined),
@@ -81,10 +87,12 @@ function onLink(state, { retryAt = 0, message = '', reason = '' }) {
   if (state === 'connected') {
     link.everConnected = true;
     link.message = '';
+    link.refusal = '';
     clock.start();
     watchAll();
   } else if (message || reason) {
     link.message = message || reason;
+    if (message) link.refusal = message;
   }
   if (state === 'refused' && /token/i.test(message)) askForToken(message);
   update();
@@ -115,7 +123,7 @@ function onEvent(name, [first, second]) {
       clock.answer(first);
       break;
     case 'refused':
-      link.message = String(first?.message ?? 'refused');
+      link.refusal = String(first?.message ?? 'refused').slice(0, 300);
       break;
   }
 }
@@ -142,6 +150,7 @@ function readHash() {
 }
 
 function choose(name) {
+  chosenAt = performance.now();
   wish.camera = name;
   const hash = name === null ? 'all' : new URLSearchParams({ camera: name });
   history.replaceState(null, '', `#${hash}`);
@@ -160,7 +169,7 @@ function arrange() {
   const choice = selected();
   // Without a wish, the first choice stays: another camera's coming must not switch the picture.
   if (wish.camera === undefined && choice !== undefined) wish.camera = choice;
-  const names = choice === null ? (cameras ?? []).map(({ name }) => name) : [choice];
+  const names = choice === null ? wallNames() : [choice];
   const wanted = names.filter((name) => name !== undefined);
   for (const [name, pane] of panes) {
     if (wanted.includes(name)) continue;
@@ -176,7 +185,17 @@ function arrange() {
   } else stage.style.removeProperty('--stage-aspect');
   layWall();
   chooser.update(cameras ?? [], choice);
+  if (choice !== shownChoice) chooser.reveal();
+  shownChoice = choice;
   watchAll();
+}
+
+/** The cameras for the wall; where they are too many, those that are live come first. */
+function wallNames() {
+  const all = cameras ?? [];
+  const live = all.filter(({ state }) => state === 'live');
+  const chosen = [...new Set([...live, ...all])].slice(0, WALL_MAX);
+  return all.filter((camera) => chosen.includes(camera)).map(({ name }) => name);
 }
 
 /** As many columns as make the pictures largest. */
@@ -202,7 +221,7 @@ function addPane(name) {
 function watchAll() {
   if (!socket.connected || document.hidden || letGo) return;
   const maxFps = panes.size > WALL_FULL_RATE ? WALL_MAX_FPS : 0;
-  for (const pane of panes.values()) if (!pane.watching) pane.watch(maxFps);
+  for (const pane of panes.values()) pane.watch(maxFps);
 }
 
 function unwatchAll() {
@@ -239,11 +258,18 @@ function update() {
   latencyCard.update(pane?.latency);
   panels.update({ pane, link, clock, cameras, now: performance.now() });
   showNotice($('empty'), panes.size > 0 ? null : emptyNotice());
+  const trouble = link.state !== 'connected' ? 'not connected' : pane?.notice?.kind;
+  setTitle([pane?.name, trouble !== 'wait' && trouble].filter(Boolean).join(', '));
+}
+
+function setTitle(text) {
+  const title = text ? `${text} – cv-agent` : 'cv-agent';
+  if (document.title !== title) document.title = title;
 }
 
 function emptyNotice() {
   if (link.state !== 'connected' || cameras === null) {
-    const text = link.everConnected || link.state === 'waiting' ? `${link.message}. Trying again by itself.` : '';
+    const text = link.message ? `${link.message}. Trying again by itself.` : '';
     return { kind: 'wait', title: 'Connecting to the relay', text };
   }
   return {
@@ -275,8 +301,8 @@ function toggleBoxes() {
 
 function toggleTheme() {
   const theme = document.documentElement.dataset.theme === 'light' ? 'dark' : 'light';
-  document.documentElement.dataset.theme = theme;
   localStorage.setItem('theme', theme);
+  dispatchEvent(new Event('themechange'));
 }
 
 function toggleFull() {
@@ -298,7 +324,7 @@ async function save() {
 function askForToken(message) {
   const dialog = $('token');
   socket.close();
-  setText($('token-message'), message);
+  setText($('token-message'), wish.token ? message : 'It was set when the relay was started.');
   if (!dialog.open) dialog.showModal();
 }
 
@@ -317,7 +343,10 @@ $('mode').addEventListener('keydown', (event) => {
   setMode(!inStep);
   $('mode').querySelector('[aria-checked="true"]').focus();
 });
-stage.addEventListener('dblclick', toggleFull);
+stage.addEventListener('dblclick', () => {
+  if (performance.now() - chosenAt > DOUBLE_CLICK_MS) toggleFull();
+});
+$('full').hidden = !stage.requestFullscreen; // phones that show only videos full screen
 new ResizeObserver(layWall).observe(stage);
 $('boxes').addEventListener('click', toggleBoxes);
 $('theme').addEventListener('click', toggleTheme);
@@ -366,6 +395,7 @@ Object.defineProperty(window, 'cv', {
         videoFps: pane.videoRate.value(),
         detectFps: pane.detectionRate.value(),
         latency: pane.latency.latest,
+        latencyWorst: pane.latency.worst,
         boxesAgeUs: pane.boxesAge,
         boxesOf: pane.boxesAge === null ? null : pane.boxesOf,
         notice: pane.notice ?? null,

@@ -18,28 +18,26 @@ export class CameraChooser {
 
   /** `cameras` as the relay lists them; `selected` a name, null for all, undefined for none. */
   update(cameras, selected) {
-    const entries = cameras.map(({ name, state }) => ({ name, state }));
-    if (typeof selected === 'string' && !cameras.some(({ name }) => name === selected)) {
-      entries.push({ name: selected, state: 'offline' });
-    }
-    const wanted = new Map(entries.map((entry) => [entry.name, entry]));
-    if (entries.length > 1) wanted.set(null, { name: null, state: 'all' });
+    const entries = new Map(cameras.map(({ name, state }) => [name, state]));
+    if (typeof selected === 'string' && !entries.has(selected)) entries.set(selected, 'offline');
+    const order = entries.size > 1 ? [null, ...entries.keys()] : [...entries.keys()];
     for (const [name, item] of this.#buttons) {
-      if (!wanted.has(name)) {
-        item.remove();
-        this.#buttons.delete(name);
-      }
+      if (order.includes(name)) continue;
+      item.remove();
+      this.#buttons.delete(name);
     }
-    for (const [name, entry] of wanted) {
+    order.forEach((name, place) => {
       const item = this.#buttons.get(name) ?? this.#add(name);
+      // Moved only when it must be: moving takes the focus away.
+      if (this.#list.children[place] !== item) this.#list.insertBefore(item, this.#list.children[place] ?? null);
       const button = item.firstChild;
-      const current = name === selected;
-      button.dataset.state = entry.state;
-      if (current) button.setAttribute('aria-current', 'true');
+      if (name === selected) button.setAttribute('aria-current', 'true');
       else button.removeAttribute('aria-current');
-      const [, , state] = button.children;
-      if (state) setText(state, `, ${STATES[entry.state] ?? entry.state}`);
-    }
+      if (name === null) return;
+      const state = entries.get(name);
+      button.dataset.state = state;
+      setText(button.lastChild, `, ${STATES[state] ?? 'in an unknown state'}`);
+    });
   }
 
   /** The button that stands for the selection comes into view. */
@@ -68,9 +66,6 @@ export class CameraChooser {
     }
     button.addEventListener('click', () => this.#choose(name));
     item.append(button);
-    // "All" stays in front; the cameras keep the order in which they came.
-    if (name === null) this.#list.prepend(item);
-    else this.#list.append(item);
     this.#buttons.set(name, item);
     return item;
   }

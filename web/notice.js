@@ -9,7 +9,8 @@ const SILENCE_MS = 3000;
 const LOSS_MS = 800;
 
 /**
- * The notice for one camera, or null when its picture is what it should be.
+ * The notice for one camera, or null when its picture is what it should be. Titles are read out by
+ * screen readers when they change, so what changes every second stands in the text.
  *
  * `link` is the connection's state, `name` the camera, `info` its entry in `cameras`, `stats` its
  * newest ones, `paintedAt` when it was last painted (0 for never), `startedAt` since when frames are
@@ -17,10 +18,9 @@ const LOSS_MS = 800;
  * `performance.now()`, `relayNow` of the relay's clock since the epoch.
  */
 export function noticeFor({ link, name, info, stats, paintedAt, startedAt, now, relayNow }) {
-  const since = (us) =>
-    Number.isFinite(us) && us > 0
-      ? `since ${clockTime(us / 1000)} (${duration(relayNow - us / 1000)})`
-      : '';
+  const known = (us) => Number.isFinite(us) && us > 0;
+  const since = (us) => (known(us) ? ` since ${clockTime(us / 1000)}` : '');
+  const ago = (us) => (known(us) ? `for ${duration(relayNow - us / 1000)}` : '');
   if (link.state !== 'connected') {
     if (!link.everConnected) return { kind: 'wait', title: 'Connecting to the relay' };
     const lostMs = now - link.lostAt;
@@ -28,7 +28,7 @@ export function noticeFor({ link, name, info, stats, paintedAt, startedAt, now, 
     return {
       kind: 'lost',
       title: 'Relay lost',
-      text: `${duration(lostMs)} ago. Reconnecting by itself.`,
+      text: sentence(`${duration(lostMs)} ago`, link.refusal, 'Reconnecting by itself'),
     };
   }
   if (!info) {
@@ -37,17 +37,18 @@ export function noticeFor({ link, name, info, stats, paintedAt, startedAt, now, 
   if (info.state === 'offline') {
     return {
       kind: 'offline',
-      title: 'Camera offline',
-      text: join('Its agent has not been connected', since(info.since_us)),
+      title: `Camera offline${since(info.since_us)}`,
+      text: `Its agent has not been connected ${ago(info.since_us)}`.trim() + '.',
     };
   }
   if (info.state === 'fault' || stats?.camera_fault) {
-    const gone = stats?.camera_gone_since_us;
-    const agentAhead = info.clock_offset_us ?? 0;
+    const stamp = stats?.camera_gone_since_us;
+    const gone = known(stamp) ? stamp + (info.clock_offset_us ?? 0) : info.since_us;
+    const fault = info.fault ?? stats?.camera_fault ?? 'its agent is connected, but gets no pictures';
     return {
       kind: 'fault',
-      title: join('Camera gone', since(Number.isFinite(gone) ? gone + agentAhead : info.since_us)),
-      text: info.fault ?? stats?.camera_fault ?? 'The agent is connected, its camera delivers no pictures.',
+      title: `Camera gone${since(gone)}`,
+      text: sentence(String(fault), `gone ${ago(gone)}`.trim()),
     };
   }
   if (!paintedAt) return { kind: 'wait', title: 'Waiting for the first picture' };
@@ -55,15 +56,16 @@ export function noticeFor({ link, name, info, stats, paintedAt, startedAt, now, 
   if (silence > SILENCE_MS) {
     return {
       kind: 'stale',
-      title: `No picture for ${duration(silence)}`,
-      text: 'The camera counts as live, but nothing arrives.',
+      title: 'No picture',
+      text: `Nothing has come for ${duration(silence)}, though the camera counts as live.`,
     };
   }
   return null;
 }
 
-function join(...parts) {
-  return parts.filter(Boolean).join(' ');
+function sentence(...parts) {
+  const text = parts.filter(Boolean).join('. ');
+  return `${text[0].toUpperCase()}${text.slice(1)}.`;
 }
 
 /** Shows a notice from `noticeFor` in its element; hides it for null. */

@@ -28,6 +28,7 @@ export class Pane {
   #stream;
   #parts;
   #watching = false;
+  #maxFps = 0;
   #startedAt = 0;
   #paintedAt = 0;
   #waitingSince = 0;
@@ -94,9 +95,11 @@ export class Pane {
     return this.#watching;
   }
 
-  /** Asks the relay for frames; again after every connect. */
+  /** Asks the relay for frames, at most `maxFps` a second (0: all), unless it has been asked. */
   watch(maxFps) {
+    if (this.#watching && this.#maxFps === maxFps) return;
     this.#watching = true;
+    this.#maxFps = maxFps;
     this.#startedAt = performance.now();
     this.#services.emit('watch', { camera: this.name, ...(maxFps ? { max_fps: maxFps } : {}) });
   }

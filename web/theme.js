@@ -3,9 +3,12 @@
 {
   const media = matchMedia('(prefers-color-scheme: light)');
   const apply = () => {
-    const chosen = localStorage.getItem('theme');
-    document.documentElement.dataset.theme = chosen ?? (media.matches ? 'light' : 'dark');
+    const theme = localStorage.getItem('theme') ?? (media.matches ? 'light' : 'dark');
+    document.documentElement.dataset.theme = theme;
+    const bar = document.querySelector('meta[name=theme-color]');
+    bar.content = theme === 'light' ? '#ffffff' : '#12151b';
   };
   apply();
+  addEventListener('themechange', apply);
   media.addEventListener('change', apply);
 }

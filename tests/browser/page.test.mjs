@@ -371,7 +371,7 @@ describe('states', () => {
     const since_us = nowUs() - 125_000_000;
     relay.cameras([camera('front', { ...SIZE, state: 'fault', fault: 'lost /dev/video0', since_us })]);
     await noticed('Camera gone since');
-    assert.match(await notice(), /\(2 min\)\s+lost \/dev\/video0/);
+    assert.match(await notice(), /Lost \/dev\/video0. Gone for 2 min./);
     relay.cameras([camera('front', { ...SIZE, state: 'offline', since_us })]);
     await noticed('Camera offline');
     relay.cameras([camera('front', SIZE)]);
