@@ -396,6 +396,7 @@ Object.defineProperty(window, 'cv', {
         detectFps: pane.detectionRate.value(),
         latency: pane.latency.latest,
         latencyWorst: pane.latency.worst,
+        hops: pane.latency.newest,
         boxesAgeUs: pane.boxesAge,
         boxesOf: pane.boxesAge === null ? null : pane.boxesOf,
         notice: pane.notice ?? null,

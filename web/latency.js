@@ -43,9 +43,12 @@ export function hopsOf(frame, paintedUs, toRelay, agentOffset) {
 export class LatencyHistory {
   static POINTS = 240;
   points = [];
+  /** The newest painted frame's hops, or null. */
+  newest = null;
   #samples = [];
 
   add(hops) {
+    this.newest = hops;
     this.#samples.push(hops);
   }
 

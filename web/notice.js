@@ -28,7 +28,7 @@ export function noticeFor({ link, name, info, stats, paintedAt, startedAt, now, 
     return {
       kind: 'lost',
       title: 'Relay lost',
-      text: sentence(`${duration(lostMs)} ago`, link.refusal, 'Reconnecting by itself'),
+      text: sentences(`${duration(lostMs)} ago`, link.refusal, 'Reconnecting by itself'),
     };
   }
   if (!info) {
@@ -48,7 +48,7 @@ export function noticeFor({ link, name, info, stats, paintedAt, startedAt, now, 
     return {
       kind: 'fault',
       title: `Camera gone${since(gone)}`,
-      text: sentence(String(fault), `gone ${ago(gone)}`.trim()),
+      text: sentences(String(fault), `gone ${ago(gone)}`.trim()),
     };
   }
   if (!paintedAt) return { kind: 'wait', title: 'Waiting for the first picture' };
@@ -63,9 +63,11 @@ export function noticeFor({ link, name, info, stats, paintedAt, startedAt, now, 
   return null;
 }
 
-function sentence(...parts) {
-  const text = parts.filter(Boolean).join('. ');
-  return `${text[0].toUpperCase()}${text.slice(1)}.`;
+function sentences(...parts) {
+  return parts
+    .filter(Boolean)
+    .map((part) => `${part[0].toUpperCase()}${part.slice(1).replace(/\.$/, '')}.`)
+    .join(' ');
 }
 
 /** Shows a notice from `noticeFor` in its element; hides it for null. */

@@ -201,36 +201,23 @@ describe('boxes', () => {
 });
 
 describe('in step', () => {
-  test('each picture is shown with its own boxes, at the detector’s rate', async () => {
+  test('each picture waits for its own boxes', async () => {
     await open();
     await watching();
     await page.click('[data-mode=step]');
-    // A slow detector: it searches a frame while ten more are captured.
-    const searched = [];
-    let searching = null;
-    scene.play(30, (meta) => {
-      if (searching && meta.seq < searching.seq + 10) return;
-      if (searching) scene.detect([PERSON], { seq: searching.seq, capturedUs: searching.captured_us });
-      searching = meta.sent > 0 ? meta : null;
-      if (searching) searched.push(meta.seq);
-    });
-    const seen = await page.evaluate(async () => {
-      const seen = new Map();
-      for (const end = performance.now() + 15_000; Math.max(0, ...seen.keys()) < 80; ) {
-        if (performance.now() > end) throw new Error(JSON.stringify([window.cv.state, [...seen]]));
-        const [pane] = window.cv.state.panes;
-        if (pane?.seq !== null) seen.set(pane.seq, pane.boxesAgeUs);
-        await new Promise(requestAnimationFrame);
+    scene.detect([], { seq: 0 }); // from now on pictures wait
+    for (let round = 0; round < 6; round++) {
+      // A slow detector: it finishes with a frame when the next ones are there already.
+      const searched = scene.frame();
+      for (let i = 0; i < 3; i++) {
+        const { seq } = scene.frame();
+        await waitFor(() => said('shown').some(({ arg }) => arg.seq >= seq));
       }
-      return [...seen];
-    });
-    const inStep = seen.filter(([seq]) => seq >= 25); // until detections came, pictures did not wait
-    assert.ok(inStep.length >= 3, JSON.stringify(seen));
-    for (const [seq, age] of inStep) {
-      assert.ok(searched.includes(seq), `frame ${seq} was not searched: ${searched}`);
-      assert.equal(age, 0, `boxes of frame ${seq} are its own`);
+      scene.detect([PERSON], { seq: searched.seq, capturedUs: searched.captured_us });
+      const { panes } = await until(page, ({ panes }) => panes[0]?.seq === searched.seq);
+      assert.equal(panes[0].boxesAgeUs, 0);
+      assert.equal(panes[0].boxesOf.seq, searched.seq);
     }
-    assert.ok(said('shown').length > 40, 'held frames are acknowledged');
     await page.waitForFunction(() => document.querySelector('#detect-note').textContent === 'boxes of this picture');
   });
 
@@ -295,14 +282,12 @@ describe('numbers', () => {
     scene.frame = ((frame) => () => frame.call(scene, { ageMs: 40 }))(Scene.prototype.frame);
     await page.waitForFunction(() => document.querySelector('#age').textContent !== '–');
     await until(page, ({ panes }) => panes[0]?.counts.painted > 30);
-    const { latency } = (await state(page)).panes[0];
-    assert.ok(latency.total >= 39 && latency.total < 250, `age ${latency.total}`);
-    assert.ok(Math.abs(latency.agent - 2) < 0.5, `agent ${latency.agent}`);
-    assert.ok(Math.abs(latency.uplink - 38) < 5, `uplink ${latency.uplink}`);
-    const sum = ['agent', 'uplink', 'downlink', 'hold', 'decode', 'paint']
-      .map((hop) => latency[hop])
-      .reduce((a, b) => a + b);
-    assert.ok(Math.abs(sum - latency.total) < 15, `hops sum up: ${sum} of ${latency.total}`);
+    const { hops, latency } = (await state(page)).panes[0];
+    assert.ok(Math.abs(hops.agent - 2) < 0.01, `agent ${hops.agent}`);
+    assert.ok(hops.uplink > 37 && hops.uplink < 2000, `uplink ${hops.uplink}`);
+    assert.ok(hops.total > 39 && latency.total < 10_000, `age ${hops.total}`);
+    const sum = ['agent', 'uplink', 'downlink', 'hold', 'decode', 'paint'].reduce((sum, hop) => sum + hops[hop], 0);
+    assert.ok(Math.abs(sum - hops.total) < 0.01, `hops sum up: ${sum} of ${hops.total}`);
   });
 
   test('what is not known is marked, not made up', async () => {
@@ -412,7 +397,7 @@ describe('states', () => {
     await open();
     await watching();
     await paintOne();
-    await noticed('No picture for');
+    await noticed('No picture');
   });
 });
 
@@ -423,10 +408,11 @@ describe('token', () => {
     relay.token = 'secret';
     await open();
     await page.waitForSelector('#token[open]');
-    assert.match(await text('#token-message'), /token/);
+    assert.match(await text('#token-message'), /set when the relay was started/);
     await page.fill('#token-input', 'wrong');
     await page.keyboard.press('Enter');
-    await page.waitForFunction(() => document.querySelector('#token').open && document.querySelector('#token-input').value === '');
+    await page.waitForFunction(() => document.querySelector('#token').open && document.querySelector('#token-message').textContent.includes('asks viewers for a token'));
+    assert.equal(await page.inputValue('#token-input'), '');
     await page.fill('#token-input', 'secret');
     await page.keyboard.press('Enter');
     await connected();
