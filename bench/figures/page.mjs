@@ -13,7 +13,7 @@ export async function run({ seconds }) {
   const browser = await startChromium();
   try {
     const page = await openPage(browser.context, `${relay.url}/`);
-    await until(page, ({ panes }) => panes?.[0]?.seq > 30, null, 30_000);
+    await until(page, ({ panes }) => panes[0]?.seq > 30, 30_000);
     const devtools = await browser.context.newCDPSession(page);
     await devtools.send('Performance.enable');
     const metrics = async () => {

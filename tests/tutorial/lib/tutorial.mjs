@@ -5,6 +5,7 @@ import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
 import jpeg from 'jpeg-js';
 import { io as io4 } from 'socket.io-client';
+import { openPage } from '../../browser/lib/chromium.mjs';
 import { Process, freePort, listening } from './processes.mjs';
 
 const require = createRequire(import.meta.url);
@@ -22,6 +23,12 @@ export const labels = path.join(root, 'models/ssd_mobilenet_v2_oid.labels.txt');
 export const STACKS = ['current', 'pinned'];
 
 export const python = (stack) => path.join(cache, `tutorial-${stack}`, 'bin', 'python');
+
+/** A file of the tutorial's page. */
+export const pageFile = (name) => path.join(here, 'peers/page', name);
+
+/** What the picture of a message starts with. */
+export const DATA_URL = 'data:image/jpeg;base64,';
 
 /** The browser script of socket.io-client: `2` is 2.0.3, as on the tutorial's page. */
 export const browserScript = (client) => path.join(here, 'node_modules',
@@ -92,28 +99,61 @@ export class Page {
   close() { this.socket.close(); }
 }
 
-/** Pictures per second over messages with their times. */
-export const rate = (messages) =>
-  (messages.length - 1) / ((messages.at(-1).at - messages[0].at) / 1000);
-
 /** Decodes a data URL; fails if it is none of a JPEG. */
 export function decode(dataUrl) {
-  const prefix = 'data:image/jpeg;base64,';
-  if (!dataUrl.startsWith(prefix)) throw new Error(`not a JPEG data URL: ${dataUrl.slice(0, 40)}`);
-  return jpeg.decode(Buffer.from(dataUrl.slice(prefix.length), 'base64'), { tolerantDecoding: false });
+  if (!dataUrl.startsWith(DATA_URL)) throw new Error(`not a JPEG data URL: ${dataUrl.slice(0, 40)}`);
+  return jpeg.decode(Buffer.from(dataUrl.slice(DATA_URL.length), 'base64'), { tolerantDecoding: false });
 }
 
-/** Checks the lines of the text card; fails with the text in the message. */
+/**
+ * Reads the lines of the text card; fails with the text in the message. The tutorial's own clients
+ * name the model, the time and the objects; our relay adds the engine and the accelerator.
+ */
 export function readText(text) {
-  const [name, time, heading, ...objects] = text.split('<br />');
-  const parts = [/^Model: (?<model>\S+)$/.exec(name), /^Inference time: (?<seconds>\d+\.\d{3}) s$/.exec(time)];
-  const found = objects.map((line) => /^(?<label>[A-Z][\w ]*): (?<percent>\d+\.\d\d)%$/.exec(line));
-  if (parts.includes(null) || heading !== 'Objects:' || found.includes(null)) {
+  const lines = text.split('<br />');
+  const heading = lines.indexOf('Objects:');
+  const head = Object.fromEntries(lines.slice(0, heading).map((line) => line.split(': ')));
+  const seconds = /^(\d+\.\d{3}) s$/.exec(head['Inference time'])?.[1];
+  const found = lines.slice(heading + 1).map((line) => /^([A-Z][\w ]*): (\d+\.\d\d)%$/.exec(line));
+  if (heading < 2 || !head.Model || !seconds || found.includes(null)) {
     throw new Error(`not the text of the tutorial: ${JSON.stringify(text)}`);
   }
   return {
-    model: parts[0].groups.model,
-    seconds: Number(parts[1].groups.seconds),
-    objects: found.map(({ groups }) => ({ label: groups.label, percent: Number(groups.percent) })),
+    model: head.Model,
+    seconds: Number(seconds),
+    objects: found.map(([, label, percent]) => ({ label, percent: Number(percent) })),
   };
+}
+
+/**
+ * Opens the tutorial's page in `browser` as if it lay on our relay, with the client script of
+ * version `client`; it is closed after test `t`.
+ */
+export async function openTheirPage(t, browser, relay, client) {
+  const base = `${relay.url}/tutorial/`;
+  const files = { '': pageFile('index.html'), 'page.js': pageFile('page.js'), 'socket.io.js': browserScript(client) };
+  await browser.context.route(`${base}**`, (route) => {
+    const name = new URL(route.request().url()).pathname.slice('/tutorial/'.length);
+    return route.fulfill({ path: files[name] });
+  });
+  const page = await openPage(browser.context, base);
+  t.after(async () => {
+    await page.close();
+    await browser.context.unroute(`${base}**`);
+  });
+  return page;
+}
+
+/**
+ * Stops a client (ours or the tutorial's) and reads its last words: pictures sent, and how many a second.
+ * Rates are held against these, not against a clock: a busy machine sends late, but must lose nothing.
+ */
+export async function lastWords(client) {
+  await client.stop('SIGINT');
+  const [, seconds] = await client.line(/elapsed time: (\d+\.\d+)/);
+  const [, fps] = await client.line(/approx\. FPS: (\d+\.\d+)/);
+  const theirs = client.lines.map((line) => /^pictures sent: (\d+)$/.exec(line)).find(Boolean);
+  // Our agent's rate is of what it sent, the tutorial's of what it looked at.
+  const sent = theirs ? Number(theirs[1]) : Math.round(Number(fps) * Number(seconds));
+  return { sent, fps: sent / Number(seconds) };
 }

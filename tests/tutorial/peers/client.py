@@ -185,6 +185,7 @@ def main():
         server.close()
         say(f"elapsed time: {elapsed:.2f}")
         say(f"approx. FPS: {processed / max(elapsed, 1e-9):.2f}")
+        say(f"pictures sent: {server.sent}")
         say("Program Ending")
 
 
