@@ -109,6 +109,44 @@ impl Program {
         })
     }
 
+    /// The settings as rows of a Markdown table: flag, variable, default, meaning.
+    ///
+    /// `docs/config.md` holds them; tests compare.
+    #[must_use]
+    pub fn table<A: Parser>(&self) -> String {
+        let command = A::command();
+        let shown = Known::of(&command).0;
+        let rows = shown.iter().filter(|arg| !arg.is_hide_set()).map(|arg| {
+            let mut flags = vec![format!("`--{}`", flag(arg))];
+            let aliases = arg.get_visible_aliases().unwrap_or_default();
+            flags.extend(aliases.iter().map(|alias| format!("`--{alias}`")));
+            let defaults: Vec<_> = arg
+                .get_default_values()
+                .iter()
+                .map(|value| format!("`{}`", value.to_string_lossy()))
+                .collect();
+            let choices: Vec<_> = match arg.get_value_parser().possible_values() {
+                Some(values) if !arg.is_hide_possible_values_set() => values
+                    .map(|value| format!("`{}`", value.get_name()))
+                    .collect(),
+                _ => Vec::new(),
+            };
+            let mut help = arg.get_help().map(ToString::to_string).unwrap_or_default();
+            // `true` and `false` go without saying.
+            if choices.len() > 2 || (!choices.is_empty() && choices[0] != "`true`") {
+                help = format!("{help}: {}", choices.join(", "));
+            }
+            format!(
+                "| {} | `{}` | {} | {} |\n",
+                flags.join(", "),
+                self.variable(flag(arg)),
+                defaults.join(", "),
+                help.replace('|', "\\|")
+            )
+        });
+        rows.collect()
+    }
+
     /// The name of the environment's variable for a flag.
     #[must_use]
     pub fn variable(&self, key: &str) -> String {
@@ -545,6 +583,19 @@ mod tests {
             text.contains("CV_TEST_TOKEN") && !text.contains("hunter2"),
             "{text}"
         );
+    }
+
+    #[test]
+    fn the_table_has_a_row_for_each_setting() {
+        let table = PROGRAM.table::<Args>();
+        for row in [
+            "| `--port` | `CV_TEST_PORT` | `5001` | Port |",
+            "| `--source`, `--camera` | `CV_TEST_SOURCE` | `0` | Source |",
+            "| `--burn-in` | `CV_TEST_BURN_IN` | `false` | Burn in |",
+            "| `--log` | `CV_TEST_LOG` | `info` | Log: `info`, `debug` |",
+        ] {
+            assert!(table.lines().any(|line| line == row), "{table}");
+        }
     }
 
     #[test]
