@@ -1,5 +1,6 @@
 //! What the user typed. Every long flag of `run` is also a variable and a key of the settings file.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -14,6 +15,7 @@ use crate::detect::DetectorArgs;
 use crate::detect_command::DetectArgs;
 use crate::frame::Resolution;
 use crate::model_command::ModelArgs;
+use crate::uplink::Wire;
 
 /// Where the agent's settings come from.
 pub const PROGRAM: Program = Program {
@@ -97,6 +99,28 @@ pub struct RunArgs {
           value_parser = number(1..=u16::MAX))]
     pub server_port: u16,
 
+    /// Messages that the server understands
+    #[arg(long, value_enum, default_value_t = Wire::Relay)]
+    pub wire: Wire,
+
+    /// Serve the page from here, instead of sending to a server
+    #[arg(long, num_args = 0..=1, require_equals = true, value_name = "BOOL",
+          default_value_t = false, default_missing_value = "true")]
+    pub use_streamer: bool,
+
+    /// Address that the streamer listens on; 127.0.0.1 keeps it to this machine
+    #[arg(long, value_name = "ADDRESS", default_value = "0.0.0.0")]
+    pub streamer_host: IpAddr,
+
+    /// Port that the streamer listens on; 0 takes a free one
+    #[arg(long, value_name = "PORT", default_value_t = 5000, value_parser = number(0..=u16::MAX))]
+    pub streamer_port: u16,
+
+    /// Secret that the streamer's viewers must present, at most 256 bytes; without it everyone who
+    /// reaches the port may watch
+    #[arg(long, value_name = "SECRET", hide_default_value = true, value_parser = text(1..=256))]
+    pub streamer_token: Option<String>,
+
     /// Name of this camera at the relay, 1 to 64 bytes; by default the machine's name
     #[arg(long, value_name = "NAME")]
     pub name: Option<String>,
@@ -129,7 +153,7 @@ pub struct RunArgs {
 
     /// What is logged: off, error, warn, info, debug or trace
     #[arg(long, value_name = "LEVEL", default_value = "info", value_parser = level)]
-    pub log: LevelFilter,
+    pub log_level: LevelFilter,
 
     /// Break something on purpose, to test what watches over it
     #[arg(long, hide = true, value_enum)]
@@ -159,4 +183,32 @@ fn control(text: &str) -> Result<(String, String), String> {
 fn level(text: &str) -> Result<LevelFilter, String> {
     text.parse()
         .map_err(|_| "expected off, error, warn, info, debug or trace".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_setting_has_its_row_in_the_documentation() {
+        let documentation = include_str!("../../docs/config.md");
+        let table = PROGRAM.table::<Cli>();
+        for row in table.lines() {
+            assert!(
+                documentation.lines().any(|line| line == row),
+                "docs/config.md lacks {row}\nThe whole table:\n{table}"
+            );
+        }
+        let documented = documentation.matches("| `CV_AGENT_").count();
+        assert_eq!(
+            documented,
+            table.lines().count(),
+            "rows of settings that are gone"
+        );
+    }
+
+    #[test]
+    fn the_parser_is_sound() {
+        PROGRAM.command::<Cli>().debug_assert();
+    }
 }

@@ -1,6 +1,8 @@
 //! What the program may rely on: settings that are parsed, in range and complete.
 
+use std::fmt;
 use std::fs;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use cv_protocol::{AgentAuth, check_camera_name};
@@ -8,7 +10,7 @@ use cv_protocol::{AgentAuth, check_camera_name};
 use crate::capture::{SourceSpec, Wanted};
 use crate::cli::{RunArgs, TestHook};
 use crate::detect::DetectorConfig;
-use crate::uplink::Endpoint;
+use crate::uplink::{Endpoint, StreamerConfig, Wire};
 
 /// Settings of `cv-agent run`.
 #[derive(Clone, Debug)]
@@ -20,7 +22,7 @@ pub struct Config {
     /// What to detect with; `None` for video only.
     pub detector: Option<DetectorConfig>,
     /// Where to send it.
-    pub endpoint: Endpoint,
+    pub destination: Destination,
     /// How we introduce ourselves there.
     pub auth: AgentAuth,
     /// What a reload may change.
@@ -29,6 +31,29 @@ pub struct Config {
     pub run_time: Option<Duration>,
     /// What to break on purpose.
     pub test_hook: Option<TestHook>,
+}
+
+/// Who gets what was captured.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Destination {
+    /// A relay, or the tutorial's server.
+    Server {
+        /// Which messages it understands.
+        wire: Wire,
+        /// Where it is.
+        endpoint: Endpoint,
+    },
+    /// Browsers, from this process.
+    Streamer(StreamerConfig),
+}
+
+impl fmt::Display for Destination {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Server { endpoint, .. } => endpoint.fmt(f),
+            Self::Streamer(config) => write!(f, "streamer on {}", config.address),
+        }
+    }
 }
 
 /// Settings that a reload changes while everything runs.
@@ -40,6 +65,16 @@ pub struct Rates {
     pub detect_fps: Option<f32>,
 }
 
+impl fmt::Display for Rates {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "at most {} frames a second sent", self.stream_fps)?;
+        match self.detect_fps {
+            Some(fps) => write!(f, ", {fps} searched"),
+            None => Ok(()),
+        }
+    }
+}
+
 impl TryFrom<RunArgs> for Config {
     /// A sentence that names the flag.
     type Error = String;
@@ -47,8 +82,19 @@ impl TryFrom<RunArgs> for Config {
     fn try_from(args: RunArgs) -> Result<Self, Self::Error> {
         let name = args.name.unwrap_or_else(host_name);
         check_camera_name(&name).map_err(|reason| format!("--name: {reason}"))?;
-        let endpoint = Endpoint::new(&args.server, args.server_port)
-            .map_err(|err| format!("--server {:?}: {err}", args.server))?;
+        let destination = if args.use_streamer {
+            Destination::Streamer(StreamerConfig {
+                address: SocketAddr::new(args.streamer_host, args.streamer_port),
+                token: args.streamer_token,
+            })
+        } else {
+            let endpoint = Endpoint::new(&args.server, args.server_port)
+                .map_err(|err| format!("--server {:?}: {err}", args.server))?;
+            Destination::Server {
+                wire: args.wire,
+                endpoint,
+            }
+        };
         Ok(Self {
             source: args.source,
             wanted: Wanted {
@@ -57,7 +103,7 @@ impl TryFrom<RunArgs> for Config {
                 controls: args.controls,
             },
             detector: (!args.no_detect).then(|| args.detector.into()),
-            endpoint,
+            destination,
             auth: AgentAuth {
                 protocol: cv_protocol::VERSION,
                 camera: name,

@@ -8,6 +8,7 @@
 //! [`pipeline`] runs the threads, [`uplink`] speaks to the relay, [`mod@capture`] and
 //! [`mod@detect`] deliver frames and what is in them.
 
+pub mod annotate;
 pub mod bench_command;
 pub mod cameras;
 pub mod capture;
@@ -15,6 +16,7 @@ pub mod cli;
 pub mod config;
 pub mod detect;
 pub mod detect_command;
+pub mod encode;
 pub mod frame;
 pub mod model_command;
 pub mod pipeline;

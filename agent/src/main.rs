@@ -55,7 +55,7 @@ fn main() -> ExitCode {
 }
 
 fn run(args: RunArgs) -> anyhow::Result<()> {
-    let level = args.log;
+    let level = args.log_level;
     let config = Config::try_from(args);
     let camera = config.as_ref().map_or("", |config| &config.auth.camera);
     logging::init(level, &[("CAMERA", camera)]);

@@ -108,7 +108,7 @@ pub struct DetectorArgs {
 }
 
 /// What a detector is to load, and what it is to report.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct DetectorConfig {
     /// The `.tflite` file; `None` for the default model.
     pub model: Option<PathBuf>,

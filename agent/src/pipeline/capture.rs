@@ -100,3 +100,87 @@ fn deliver(
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use cv_protocol::Timestamp;
+    use tokio::sync::watch;
+
+    use super::*;
+    use crate::capture::Picture;
+    use crate::config::Rates;
+    use crate::frame::Resolution;
+
+    /// Delivers these pictures and is then gone.
+    struct Fixed(Vec<Picture>);
+
+    impl Source for Fixed {
+        fn next(&mut self, _: Duration) -> Result<Option<Picture>, CaptureError> {
+            if self.0.is_empty() {
+                return Err(CaptureError::Unusable {
+                    what: "fixed".into(),
+                    reason: "it is at its end".into(),
+                });
+            }
+            Ok(Some(self.0.remove(0)))
+        }
+
+        fn describe(&self) -> String {
+            "fixed".into()
+        }
+
+        fn nominal_fps(&self) -> Option<f32> {
+            None
+        }
+    }
+
+    fn picture(jpeg: Bytes, skipped: u64) -> Picture {
+        Picture {
+            jpeg,
+            captured_at: Timestamp::now(),
+            resolution: Resolution {
+                width: 64,
+                height: 48,
+            },
+            skipped,
+        }
+    }
+
+    #[test]
+    fn uplink_and_detector_get_the_very_bytes_that_the_source_delivered() {
+        let (_sender, rates) = watch::channel(Rates {
+            stream_fps: 20.0,
+            detect_fps: None,
+        });
+        let shared = Shared::new(rates, true);
+        let jpeg = Bytes::from(vec![1; 50_000]);
+        let address = jpeg.as_ptr();
+        let mut seq = 5;
+        let mut source = Fixed(vec![picture(Bytes::new(), 0), picture(jpeg, 3)]);
+        let ended = deliver(&mut source, &shared, &mut seq, None);
+        assert!(matches!(ended, Err((true, _))));
+        // Three pictures were lost between number 5 and this one.
+        assert_eq!(seq, 10);
+
+        let Taken::Value(found) = shared.to_detect.as_ref().unwrap().take(WAIT) else {
+            panic!("nothing to detect");
+        };
+        let sent = shared.feed.take_frame().unwrap();
+        assert_eq!((found.seq, sent.seq), (9, 9));
+        assert_eq!(found.jpeg.as_ptr(), address, "copied for the detector");
+        assert_eq!(sent.jpeg.as_ptr(), address, "copied for the uplink");
+        assert_eq!(shared.meters.captured.load(Ordering::Relaxed), 2);
+    }
+
+    #[test]
+    fn a_stop_ends_the_delivery() {
+        let (_sender, rates) = watch::channel(Rates {
+            stream_fps: 20.0,
+            detect_fps: None,
+        });
+        let shared = Shared::new(rates, false);
+        shared.stop.close();
+        assert!(deliver(&mut Fixed(Vec::new()), &shared, &mut 0, None).is_ok());
+    }
+}

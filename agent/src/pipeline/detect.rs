@@ -4,23 +4,36 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use cv_protocol::Detections;
+use tokio::sync::watch;
 
 use super::{Shared, TestHook};
-use crate::detect::{Detector, Tracker};
+use crate::detect::{Detector, DetectorConfig, Tracker};
 use crate::frame::Frame;
 use crate::slot::{Slot, Taken};
 
 /// How long one wait for a frame lasts, so that the watchdog sees life.
 const WAIT: Duration = Duration::from_millis(500);
 
-/// Detects until the slot is closed.
-pub fn run(mut detector: Detector, frames: &Slot<Frame>, shared: &Shared, hook: Option<TestHook>) {
-    let labels = detector.labels().clone();
+/// Detects until the slot is closed; with another detector as soon as `settings` change.
+pub fn run(
+    mut detector: Detector,
+    mut settings: watch::Receiver<DetectorConfig>,
+    frames: &Slot<Frame>,
+    shared: &Shared,
+    hook: Option<TestHook>,
+) {
     let mut tracker = Tracker::new();
     let mut found = Vec::new();
     let mut due = Instant::now();
     loop {
         shared.detect_beat.beat();
+        if settings.has_changed().unwrap_or(false) {
+            let settings = settings.borrow_and_update().clone();
+            match Detector::load(&settings) {
+                Ok(loaded) => detector = loaded,
+                Err(err) => log::error!("Detection stays as it is: {err}"),
+            }
+        }
         // First wait for the time, then take the frame that is the newest by then.
         let early = due.saturating_duration_since(Instant::now());
         if !early.is_zero() {
@@ -50,7 +63,7 @@ pub fn run(mut detector: Detector, frames: &Slot<Frame>, shared: &Shared, hook: 
             }
         };
         tracker.update(&mut found, frame.captured_at);
-        let info = detector.info();
+        let (info, labels) = (detector.info(), detector.labels());
         shared.feed.put_detections(Detections {
             seq: frame.seq,
             captured_us: frame.captured_at,
@@ -58,7 +71,7 @@ pub fn run(mut detector: Detector, frames: &Slot<Frame>, shared: &Shared, hook: 
             engine: info.engine.to_owned(),
             accelerator: info.accelerator.clone(),
             infer_ms: times.infer.as_secs_f32() * 1000.0,
-            objects: found.iter().map(|found| found.to_object(&labels)).collect(),
+            objects: found.iter().map(|found| found.to_object(labels)).collect(),
         });
         let count = shared.meters.detected.fetch_add(1, Ordering::Relaxed) + 1;
         match hook {

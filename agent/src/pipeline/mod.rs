@@ -22,20 +22,23 @@ use anyhow::{Context as _, bail};
 use cv_service::supervisor;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
-use tokio::time::{MissedTickBehavior, interval, sleep_until, timeout};
+use tokio::time::{MissedTickBehavior, interval_at, sleep_until, timeout};
 
 use crate::capture::{CaptureError, Opener};
 use crate::cli::TestHook;
-use crate::config::{Config, Rates};
+use crate::config::{Config, Destination, Rates};
 use crate::detect::Detector;
 use crate::frame::Frame;
 use crate::slot::{Slot, Taken};
 use crate::stats::{Meters, Sampler};
-use crate::uplink::{self, Feed, Link, Stop};
+use crate::uplink::{Feed, Link, Stop, Streamer, Uplink};
 use heartbeat::Heartbeat;
 
 /// How long the threads may take to end.
 const STOP: Duration = Duration::from_secs(5);
+
+/// Time between two measurements.
+const TICK: Duration = Duration::from_secs(1);
 
 /// What the threads share.
 struct Shared {
@@ -51,6 +54,23 @@ struct Shared {
 }
 
 impl Shared {
+    fn new(rates: watch::Receiver<Rates>, detects: bool) -> Self {
+        let detect_beat = Heartbeat::new("detect");
+        if !detects {
+            detect_beat.end();
+        }
+        Self {
+            to_detect: detects.then(Slot::default),
+            feed: Feed::default(),
+            link: Link::new(rates.clone()),
+            meters: Meters::default(),
+            rates,
+            stop: Slot::default(),
+            capture_beat: Heartbeat::new("capture"),
+            detect_beat,
+        }
+    }
+
     fn stopping(&self) -> bool {
         self.stop.take(Duration::ZERO) == Taken::Closed
     }
@@ -151,19 +171,15 @@ pub fn run(config: Config, detector: Option<Detector>, reload: Reload) -> anyhow
 async fn serve(config: Config, detector: Option<Detector>, reload: Reload) -> anyhow::Result<()> {
     let mut signals = Signals::new().context("cannot handle signals")?;
     let (rates_sender, rates) = watch::channel(config.rates);
-    let shared = Arc::new(Shared {
-        to_detect: detector.is_some().then(Slot::default),
-        feed: Feed::default(),
-        link: Link::new(rates.clone()),
-        meters: Meters::default(),
-        rates,
-        stop: Slot::default(),
-        capture_beat: Heartbeat::new("capture"),
-        detect_beat: Heartbeat::new("detect"),
-    });
-    if detector.is_none() {
-        shared.detect_beat.end();
-    }
+    let shared = Arc::new(Shared::new(rates, detector.is_some()));
+
+    // Before anything else runs: a port that is taken ends the agent at once.
+    let streamer = match &config.destination {
+        Destination::Streamer(streamer) => {
+            Some(Streamer::open(streamer, &config.auth.camera).await?)
+        }
+        Destination::Server { .. } => None,
+    };
 
     let start = Instant::now();
     let hook = config.test_hook;
@@ -173,11 +189,13 @@ async fn serve(config: Config, detector: Option<Detector>, reload: Reload) -> an
         shared.capture_beat.end();
         result
     })?;
+    let (detector_sender, detector_settings) =
+        watch::channel(config.detector.clone().unwrap_or_default());
     let detect = detector
         .map(|detector| {
             Worker::spawn("detect", &shared, move |shared| {
                 if let Some(frames) = &shared.to_detect {
-                    detect::run(detector, frames, shared, hook);
+                    detect::run(detector, detector_settings, frames, shared, hook);
                 }
                 shared.detect_beat.end();
             })
@@ -185,16 +203,26 @@ async fn serve(config: Config, detector: Option<Detector>, reload: Reload) -> an
         .transpose()?;
 
     let (stop_uplink, stop) = watch::channel(false);
-    let uplink = uplink::run(
-        &config.endpoint,
-        &config.auth,
-        &shared.feed,
-        &shared.link,
-        Stop::new(stop),
-    );
+    let (feed, link) = (&shared.feed, &shared.link);
+    let uplink = async {
+        match (&config.destination, streamer) {
+            (_, Some(streamer)) => streamer.run(feed, link, Stop::new(stop)).await,
+            (Destination::Server { wire, endpoint }, None) => {
+                let uplink = Uplink {
+                    wire: *wire,
+                    endpoint,
+                    auth: &config.auth,
+                    feed,
+                    link,
+                };
+                uplink.run(Stop::new(stop)).await;
+            }
+            (Destination::Streamer(_), None) => {}
+        }
+    };
     tokio::pin!(uplink);
 
-    let mut tick = interval(Duration::from_secs(1));
+    let mut tick = interval_at((start + TICK).into(), TICK);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut monitor = Monitor::new(&config, &shared);
     let end = config.run_time.map(|run_time| start + run_time);
@@ -211,7 +239,19 @@ async fn serve(config: Config, detector: Option<Detector>, reload: Reload) -> an
                 }
                 Asked::Reload => {
                     supervisor::reloading();
-                    apply_reload(&reload, &rates_sender);
+                    match reload() {
+                        Ok(config) => {
+                            log::info!("Settings read again: {}", config.rates);
+                            rates_sender.send_replace(config.rates);
+                            detector_sender.send_if_modified(|settings| {
+                                let new = config.detector.unwrap_or_default();
+                                let changed = *settings != new;
+                                *settings = new;
+                                changed
+                            });
+                        }
+                        Err(err) => log::error!("Settings stay as they are: {err}"),
+                    }
                     supervisor::ready();
                 }
             }
@@ -257,16 +297,6 @@ async fn until(end: Option<Instant>) {
     }
 }
 
-fn apply_reload(reload: &Reload, rates: &watch::Sender<Rates>) {
-    match reload() {
-        Ok(config) => {
-            log::info!("Settings read again: {:?}", config.rates);
-            rates.send_replace(config.rates);
-        }
-        Err(err) => log::error!("Settings stay as they are: {err}"),
-    }
-}
-
 /// The signals that a service gets.
 struct Signals {
     interrupt: Signal,
@@ -309,7 +339,7 @@ struct Monitor<'a> {
     shared: &'a Shared,
     sampler: Sampler,
     camera: &'a str,
-    endpoint: String,
+    destination: String,
     ready: bool,
     silence_limit: Option<Duration>,
     stuck: Option<&'static str>,
@@ -321,7 +351,7 @@ impl<'a> Monitor<'a> {
             shared,
             sampler: Sampler::new(),
             camera: &config.auth.camera,
-            endpoint: config.endpoint.to_string(),
+            destination: config.destination.to_string(),
             ready: false,
             silence_limit: supervisor::watchdog_limit(),
             stuck: None,
@@ -340,6 +370,7 @@ impl<'a> Monitor<'a> {
                 .into_iter()
                 .map(|(reason, count)| (reason.key(), count)),
         );
+        stats.reduced_to = link.reduced_to.clone();
         stats.clock_offset_us = link.clock_offset_us;
         stats.round_trip_ms = link.round_trip.map(|rtt| rtt.as_secs_f32() * 1000.0);
 
@@ -349,8 +380,8 @@ impl<'a> Monitor<'a> {
             None => format!("{:.1} fps from {}", stats.capture_fps, camera.description),
         };
         let relay = match &link.failure {
-            Some(reason) => format!("no relay at {}: {reason}", self.endpoint),
-            None => format!("{:.1} fps to {}", stats.stream_fps, self.endpoint),
+            Some(reason) => format!("no relay at {}: {reason}", self.destination),
+            None => format!("{:.1} fps to {}", stats.stream_fps, self.destination),
         };
         let detection = match shared.to_detect {
             Some(_) => format!("{:.1} searched per second", stats.detect_fps),

@@ -102,15 +102,15 @@ impl Endpoint {
         self.url.port_or_known_default().unwrap_or(80)
     }
 
-    fn websocket(&self, engine: Engine) -> String {
+    fn websocket(&self) -> String {
+        // Servers of Engine.IO 3 take no notice of the number.
         format!(
-            "ws{}/socket.io/?EIO={}&transport=websocket",
+            "ws{}/socket.io/?EIO=4&transport=websocket",
             // "http" and "https" become "ws" and "wss".
             self.url
                 .as_str()
                 .trim_start_matches("http")
-                .trim_end_matches('/'),
-            engine.query()
+                .trim_end_matches('/')
         )
     }
 }
@@ -131,7 +131,7 @@ impl fmt::Debug for Endpoint {
 pub type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
 /// Connects to `endpoint` and opens a WebSocket.
-pub async fn open(endpoint: &Endpoint, engine: Engine) -> Result<Socket, UplinkError> {
+pub async fn open(endpoint: &Endpoint) -> Result<Socket, UplinkError> {
     let tcp = connect(endpoint).await?;
     let config = WebSocketConfig::default()
         .read_buffer_size(8 << 10)
@@ -139,7 +139,7 @@ pub async fn open(endpoint: &Endpoint, engine: Engine) -> Result<Socket, UplinkE
         .write_buffer_size(256 << 10)
         .max_message_size(Some(LARGEST_MESSAGE))
         .max_frame_size(Some(LARGEST_MESSAGE));
-    let upgrade = client_async_tls_with_config(endpoint.websocket(engine), tcp, Some(config), None);
+    let upgrade = client_async_tls_with_config(endpoint.websocket(), tcp, Some(config), None);
     match timeout(HANDSHAKE, upgrade).await {
         Ok(Ok((socket, _response))) => Ok(socket),
         Ok(Err(err)) => Err(UplinkError::Upgrade(Box::new(err))),
@@ -191,21 +191,20 @@ async fn connect_to(address: SocketAddr) -> io::Result<TcpStream> {
     socket.connect(address).await
 }
 
-/// Connects the namespace with `auth`; returns what the server said about pings.
+/// Connects the namespace with `auth`; returns what the server said about pings, and its version.
 ///
 /// Reading is not buffered: the messages after the server's consent stay in `socket`.
 pub async fn enter<S>(
     socket: &mut S,
-    engine: Engine,
     namespace: &str,
-    auth: &impl Serialize,
-) -> Result<Handshake, UplinkError>
+    auth: Option<&impl Serialize>,
+) -> Result<(Handshake, Engine), UplinkError>
 where
     S: Stream<Item = Result<Message, tungstenite::Error>>
         + Sink<Message, Error = tungstenite::Error>
         + Unpin,
 {
-    timeout(HANDSHAKE, enter_unbounded(socket, engine, namespace, auth))
+    timeout(HANDSHAKE, enter_unbounded(socket, namespace, auth))
         .await
         .unwrap_or_else(|_| {
             Err(UplinkError::timeout(
@@ -217,10 +216,9 @@ where
 
 async fn enter_unbounded<S>(
     socket: &mut S,
-    engine: Engine,
     namespace: &str,
-    auth: &impl Serialize,
-) -> Result<Handshake, UplinkError>
+    auth: Option<&impl Serialize>,
+) -> Result<(Handshake, Engine), UplinkError>
 where
     S: Stream<Item = Result<Message, tungstenite::Error>>
         + Sink<Message, Error = tungstenite::Error>
@@ -238,10 +236,10 @@ where
         let answer = match Packet::parse(&text, namespace)? {
             Packet::Open(handshake) => {
                 opened = Some(handshake);
-                packet::connect(engine, namespace, auth)?
+                packet::connect(namespace, auth)?
             }
-            Packet::Connected => match opened {
-                Some(handshake) => return Ok(handshake),
+            Packet::Connected(engine) => match opened {
+                Some(handshake) => return Ok((handshake, engine)),
                 None => continue,
             },
             Packet::Refused(reason) => return Err(UplinkError::Refused(reason)),
@@ -282,9 +280,9 @@ mod tests {
             let endpoint = Endpoint::new(server, 5001).unwrap();
             assert_eq!(endpoint.to_string(), shown);
             assert!(
-                endpoint.websocket(Engine::V4).starts_with(websocket),
+                endpoint.websocket().starts_with(websocket),
                 "{}",
-                endpoint.websocket(Engine::V4)
+                endpoint.websocket()
             );
         }
         assert_eq!(Endpoint::new("::1", 5001).unwrap().host(), "::1");

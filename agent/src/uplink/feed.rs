@@ -93,7 +93,7 @@ impl Feed {
         *self.lock().dropped.entry(reason).or_default() += 1;
     }
 
-    pub(super) fn take_frame(&self) -> Option<Frame> {
+    pub(crate) fn take_frame(&self) -> Option<Frame> {
         self.lock().frame.take()
     }
 

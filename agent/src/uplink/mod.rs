@@ -13,9 +13,13 @@ mod clock;
 mod connection;
 mod error;
 mod feed;
+mod gate;
 mod pace;
 mod packet;
+mod reduce;
 mod session;
+mod streamer;
+mod tutorial;
 mod window;
 
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -29,10 +33,12 @@ use tokio::time::sleep;
 pub use connection::{Endpoint, EndpointError};
 pub use error::UplinkError;
 pub use feed::{Drop, Feed};
+pub use session::Wire;
+pub use streamer::{Streamer, StreamerConfig, StreamerError};
 
 use crate::config::Rates;
 use backoff::Backoff;
-use packet::Engine;
+use reduce::Reducer;
 use session::Session;
 
 /// A connection that lasted so long worked.
@@ -67,6 +73,8 @@ pub struct LinkStatus {
     pub round_trip: Option<Duration>,
     /// How far the relay's clock is ahead of ours, in microseconds.
     pub clock_offset_us: Option<i64>,
+    /// Size that pictures are reduced to, as long as the link is too slow for the camera's own.
+    pub reduced_to: Option<String>,
 }
 
 /// The connection as seen by the rest of the agent.
@@ -116,75 +124,96 @@ impl Link {
     }
 }
 
-/// Keeps the agent connected to `endpoint` until `stop` is requested.
-///
-/// Never gives up: a relay that is absent, slow, broken or unwilling is tried again for ever, at
-/// intervals that grow to a second, or to half a minute after a refusal.
-pub async fn run(endpoint: &Endpoint, auth: &AgentAuth, feed: &Feed, link: &Link, mut stop: Stop) {
-    let mut backoff = Backoff::new();
-    loop {
-        let attempt = connect_and_serve(endpoint, auth, feed, link, &mut stop, &mut backoff);
-        let Err(err) = attempt.await else {
-            return;
-        };
-        report(endpoint, link, &err);
-        let wait = if err.is_refusal() {
-            backoff.wait_after_refusal()
-        } else {
-            backoff.wait()
-        };
-        tokio::select! {
-            () = sleep(wait) => {}
-            () = stop.requested() => return,
+/// One connection to a server, made again as often as it breaks.
+#[derive(Clone, Copy, Debug)]
+pub struct Uplink<'a> {
+    /// What the server understands.
+    pub wire: Wire,
+    /// Where it is.
+    pub endpoint: &'a Endpoint,
+    /// How we introduce ourselves.
+    pub auth: &'a AgentAuth,
+    /// What is to be sent.
+    pub feed: &'a Feed,
+    /// Where the state of the connection is noted.
+    pub link: &'a Link,
+}
+
+impl Uplink<'_> {
+    /// Keeps the connection up until `stop` is requested.
+    ///
+    /// Never gives up: a relay that is absent, slow, broken or unwilling is tried again for ever,
+    /// at intervals that grow to a second, or to half a minute after a refusal.
+    pub async fn run(&self, mut stop: Stop) {
+        let mut backoff = Backoff::new();
+        let reducer = Mutex::new(Reducer::new());
+        loop {
+            let since = Instant::now();
+            let Err(err) = self.connect_and_serve(&reducer, &mut stop).await else {
+                return;
+            };
+            self.report(&err);
+            // One that accepts and hangs up at once must not be knocked at without pause.
+            if since.elapsed() > PROVEN {
+                backoff.reset();
+            }
+            let wait = if err.is_refusal() {
+                backoff.wait_after_refusal()
+            } else {
+                backoff.wait()
+            };
+            tokio::select! {
+                () = sleep(wait) => {}
+                () = stop.requested() => return,
+            }
         }
     }
-}
 
-async fn connect_and_serve(
-    endpoint: &Endpoint,
-    auth: &AgentAuth,
-    feed: &Feed,
-    link: &Link,
-    stop: &mut Stop,
-    backoff: &mut Backoff,
-) -> Result<(), UplinkError> {
-    let opened = async {
-        let mut socket = connection::open(endpoint, Engine::V4).await?;
-        let handshake = connection::enter(&mut socket, Engine::V4, NAMESPACE_AGENTS, auth).await?;
-        Ok::<_, UplinkError>((socket, handshake))
-    };
-    let (socket, handshake) = tokio::select! {
-        opened = opened => opened?,
-        () = stop.requested() => return Ok(()),
-    };
-    log::info!(camera = auth.camera; "Successfully connected to {endpoint} as {}", auth.camera);
-    link.update(|status| {
-        status.connected = true;
-        status.failure = None;
-    });
-    let since = Instant::now();
-    let ended = Session::new(feed, link).run(socket, &handshake, stop).await;
-    // A relay that accepts and hangs up at once must not be knocked at without pause.
-    if since.elapsed() > PROVEN {
-        backoff.reset();
+    async fn connect_and_serve(
+        &self,
+        reducer: &Mutex<Reducer>,
+        stop: &mut Stop,
+    ) -> Result<(), UplinkError> {
+        let opened = async {
+            let mut socket = connection::open(self.endpoint).await?;
+            // The tutorial's server takes no introduction.
+            let introduced = self.wire == Wire::Relay || self.auth.token.is_some();
+            let auth = introduced.then_some(self.auth);
+            let (handshake, engine) =
+                connection::enter(&mut socket, NAMESPACE_AGENTS, auth).await?;
+            Ok::<_, UplinkError>((socket, handshake, engine))
+        };
+        let (socket, handshake, engine) = tokio::select! {
+            opened = opened => opened?,
+            () = stop.requested() => return Ok(()),
+        };
+        let camera = &self.auth.camera;
+        log::info!(camera = camera; "Successfully connected to {} as {camera}", self.endpoint);
+        self.link.update(|status| {
+            status.connected = true;
+            status.failure = None;
+        });
+        Session::new(self.wire, self.feed, self.link, reducer)
+            .run(socket, &handshake, engine, stop)
+            .await
     }
-    ended
-}
 
-/// Logs each new reason once, at a level a person sees; its repetitions are details.
-fn report(endpoint: &Endpoint, link: &Link, err: &UplinkError) {
-    let reason = err.to_string();
-    let before = link.status();
-    if before.connected {
-        log::warn!("Disconnected from {endpoint}: {reason}; connecting again");
-    } else if before.failure.as_deref() != Some(&reason) {
-        log::warn!("Failed to connect to {endpoint}: {reason}; trying until it works");
-    } else {
-        log::debug!("Failed to connect to {endpoint}: {reason}");
+    /// Logs each new reason once, at a level a person sees; its repetitions are details.
+    fn report(&self, err: &UplinkError) {
+        let endpoint = self.endpoint;
+        let reason = err.to_string();
+        let before = self.link.status();
+        if before.connected {
+            log::warn!("Disconnected from {endpoint}: {reason}; connecting again");
+        } else if before.failure.as_deref() != Some(&reason) {
+            log::warn!("Failed to connect to {endpoint}: {reason}; trying until it works");
+        } else {
+            log::debug!("Failed to connect to {endpoint}: {reason}");
+        }
+        self.link.update(|status| {
+            status.connected = false;
+            status.failure = Some(reason);
+            status.round_trip = None;
+        });
     }
-    link.update(|status| {
-        status.connected = false;
-        status.failure = Some(reason);
-        status.round_trip = None;
-    });
 }

@@ -10,25 +10,14 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-/// Version of Engine.IO.
-#[allow(dead_code, reason = "the tutorial's wire follows")]
+/// Version of Engine.IO that a server speaks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Engine {
     /// Socket.IO 3 and newer servers: the server pings, the client answers.
     #[default]
     V4,
-    /// Socket.IO 2 servers: the client pings; a namespace's CONNECT carries no payload.
+    /// Socket.IO 2 servers: the client pings.
     V3,
-}
-
-impl Engine {
-    /// What `EIO` is in the address.
-    pub fn query(self) -> &'static str {
-        match self {
-            Self::V4 => "4",
-            Self::V3 => "3",
-        }
-    }
 }
 
 /// The server's first message.
@@ -62,8 +51,8 @@ pub enum Packet<'a> {
     Open(Handshake),
     /// To be answered with [`PONG`].
     Ping,
-    /// The namespace is connected.
-    Connected,
+    /// The namespace is connected. Only servers of the newer version give it an id.
+    Connected(Engine),
     /// The namespace refuses us, for this reason.
     Refused(String),
     /// The server closes the namespace or the connection.
@@ -71,7 +60,6 @@ pub enum Packet<'a> {
     /// An event in our namespace, and its first argument.
     Event(String, Option<&'a RawValue>),
     /// The server has handled the event that carried this number.
-    #[allow(dead_code, reason = "the tutorial's wire follows")]
     Acknowledged(u64),
     /// Nothing for us: another namespace, a noop, a pong.
     Other,
@@ -86,6 +74,7 @@ pub struct Malformed {
     start: String,
 }
 
+pub const PING: &str = "2";
 pub const PONG: &str = "3";
 
 impl<'a> Packet<'a> {
@@ -110,7 +99,11 @@ impl<'a> Packet<'a> {
                     return Ok(Self::Other);
                 };
                 match kind {
-                    Some('0') => Self::Connected,
+                    Some('0') => Self::Connected(if rest.contains("\"sid\"") {
+                        Engine::V4
+                    } else {
+                        Engine::V3
+                    }),
                     Some('1') => Self::Closed,
                     Some('2') => {
                         let (name, argument) =
@@ -172,16 +165,10 @@ fn refusal(rest: &str) -> String {
     }
 }
 
-/// CONNECT with an auth payload.
-pub fn connect(
-    engine: Engine,
-    namespace: &str,
-    auth: &impl Serialize,
-) -> serde_json::Result<String> {
-    Ok(match engine {
-        Engine::V4 => format!("40{namespace},{}", serde_json::to_string(auth)?),
-        Engine::V3 => format!("40{namespace},"),
-    })
+/// CONNECT, with an auth payload if there is one.
+pub fn connect(namespace: &str, auth: Option<&impl Serialize>) -> serde_json::Result<String> {
+    let auth = auth.map(serde_json::to_string).transpose()?;
+    Ok(format!("40{namespace},{}", auth.unwrap_or_default()))
 }
 
 /// DISCONNECT from a namespace.
@@ -245,9 +232,12 @@ mod tests {
     #[test]
     fn packets_of_our_namespace_are_read() {
         assert!(matches!(parse("2"), Packet::Ping));
-        assert!(matches!(parse(r#"40/cv,{"sid":"x"}"#), Packet::Connected));
-        assert!(matches!(parse("40/cv"), Packet::Connected));
-        assert!(matches!(parse("40/cv?a=1,"), Packet::Connected));
+        assert!(matches!(
+            parse(r#"40/cv,{"sid":"x"}"#),
+            Packet::Connected(Engine::V4)
+        ));
+        assert!(matches!(parse("40/cv"), Packet::Connected(Engine::V3)));
+        assert!(matches!(parse("40/cv?a=1,"), Packet::Connected(Engine::V3)));
         assert!(matches!(parse("41/cv,"), Packet::Closed));
         assert!(matches!(parse("43/cv,17[]"), Packet::Acknowledged(17)));
         assert!(
@@ -279,7 +269,7 @@ mod tests {
         }
         assert!(matches!(
             Packet::parse("40", "/").unwrap(),
-            Packet::Connected
+            Packet::Connected(Engine::V3)
         ));
     }
 
@@ -297,11 +287,8 @@ mod tests {
     #[test]
     fn packets_are_written_as_the_protocol_says() {
         let json = json!({"a": 1});
-        assert_eq!(
-            connect(Engine::V4, "/cv", &json).unwrap(),
-            r#"40/cv,{"a":1}"#
-        );
-        assert_eq!(connect(Engine::V3, "/cv", &json).unwrap(), "40/cv,");
+        assert_eq!(connect("/cv", Some(&json)).unwrap(), r#"40/cv,{"a":1}"#);
+        assert_eq!(connect("/cv", None::<&()>).unwrap(), "40/cv,");
         assert_eq!(
             event_text("/cv", None, "stats", &json).unwrap(),
             r#"42/cv,["stats",{"a":1}]"#

@@ -9,33 +9,47 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use cv_protocol::{
-    Ack, ClockExchange, Demand, FrameMeta, MAX_FRAME_BYTES, NAMESPACE_AGENTS, STALL, Timestamp,
-    event,
+    Ack, ClockExchange, Demand, Detections, FrameMeta, NAMESPACE_AGENTS, STALL, Timestamp, event,
+    tutorial::CV2SERVER,
 };
 use futures_util::{Sink, SinkExt as _, Stream, StreamExt as _};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+use tokio::task::spawn_blocking;
 use tokio::time::{sleep, sleep_until, timeout};
 use tokio_tungstenite::tungstenite::{self, Message};
 
 use super::clock::Clock;
 use super::error::UplinkError;
 use super::feed::{Drop, Feed};
-use super::pace::Pace;
-use super::packet::{self, Handshake, Packet};
+use super::gate::Gate;
+use super::packet::{self, Engine, Handshake, Packet};
+use super::reduce::Reducer;
 use super::window::Window;
-use super::{Link, Stop};
+use super::{Link, Stop, tutorial};
+use crate::encode::{ShrinkError, Shrinker};
 use crate::frame::Frame;
 
-/// Time between frames while nobody watches.
-const UNWATCHED: Duration = Duration::from_secs(3);
+/// Which messages the other side understands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Wire {
+    /// Those of cv-relay
+    Relay,
+    /// Those of the tutorial's server: boxes drawn into pictures, which travel as text
+    // Socket.IO's own acknowledgements take the place of ours.
+    Tutorial,
+}
 
 /// The state of one connection.
 pub struct Session<'a> {
+    wire: Wire,
     feed: &'a Feed,
     link: &'a Link,
+    /// Outlives the connection: a link does not become faster by connecting again.
+    reducer: &'a Mutex<Reducer>,
     /// Longest time without an acknowledgement, and for a write.
     stall: Duration,
+    shrinker: Mutex<Option<Shrinker>>,
     state: Mutex<State>,
 }
 
@@ -43,9 +57,15 @@ struct State {
     window: Window,
     clock: Clock,
     next_clock: Instant,
-    pace: Pace,
-    demand: Demand,
+    gate: Gate,
     pong_due: bool,
+    /// On a link that is too slow for pictures, detections must not take what little there is: at
+    /// most one goes with each picture.
+    detections_due: bool,
+    /// The newest detections, where they are drawn into the pictures.
+    drawn: Option<Detections>,
+    /// When to ping a server that does not ping by itself.
+    next_ping: Option<Instant>,
 }
 
 /// What the writing loop does next.
@@ -56,22 +76,23 @@ enum Next {
 }
 
 impl<'a> Session<'a> {
-    pub fn new(feed: &'a Feed, link: &'a Link) -> Self {
+    pub fn new(wire: Wire, feed: &'a Feed, link: &'a Link, reducer: &'a Mutex<Reducer>) -> Self {
         Self {
+            wire,
             feed,
             link,
+            reducer,
             stall: STALL,
+            shrinker: Mutex::default(),
             state: Mutex::new(State {
                 window: Window::default(),
                 clock: Clock::default(),
                 next_clock: Instant::now(),
-                pace: Pace::new(),
-                // A relay says at once what viewers want; until then somebody may be watching.
-                demand: Demand {
-                    viewers: 1,
-                    max_fps: None,
-                },
+                gate: Gate::new(),
                 pong_due: false,
+                detections_due: true,
+                drawn: None,
+                next_ping: None,
             }),
         }
     }
@@ -81,6 +102,7 @@ impl<'a> Session<'a> {
         &self,
         socket: S,
         handshake: &Handshake,
+        engine: Engine,
         stop: &mut Stop,
     ) -> Result<(), UplinkError>
     where
@@ -88,14 +110,22 @@ impl<'a> Session<'a> {
             + Sink<Message, Error = tungstenite::Error>
             + Unpin,
     {
+        let ping_interval = match engine {
+            Engine::V3 => Some(handshake.ping_interval()),
+            Engine::V4 => None,
+        };
+        self.lock().next_ping = ping_interval.map(|interval| Instant::now() + interval);
         let (mut sink, mut stream) = socket.split();
         let ended = tokio::select! {
             ended = self.read(&mut stream, handshake.silence_limit()) => ended,
-            ended = self.write(&mut sink) => ended,
+            ended = self.write(&mut sink, ping_interval) => ended,
             stalled = self.watch_for_stall() => Err(stalled),
             () = stop.requested() => Ok(()),
         };
         self.feed.waits_for(Drop::Offline);
+        if matches!(ended, Err(UplinkError::Timeout { .. })) {
+            lock(self.reducer).stalled();
+        }
         if ended.is_ok() {
             // The relay is told that this is no accident; whether it hears it is its own affair.
             let goodbye = async {
@@ -131,8 +161,13 @@ impl<'a> Session<'a> {
             Packet::Ping => self.lock().pong_due = true,
             Packet::Closed => return Err(UplinkError::Closed),
             Packet::Refused(reason) => return Err(UplinkError::Refused(reason)),
+            Packet::Acknowledged(seq) => self.acknowledged(seq),
             Packet::Event(name, Some(argument)) => match name.as_str() {
-                event::ACK => self.acknowledged(argument),
+                event::ACK => {
+                    if let Some(Ack { seq }) = read(argument) {
+                        self.acknowledged(seq);
+                    }
+                }
                 event::DEMAND => {
                     if let Some(demand) = read::<Demand>(argument) {
                         log::debug!(
@@ -140,7 +175,7 @@ impl<'a> Session<'a> {
                             demand.viewers,
                             demand.max_fps
                         );
-                        self.lock().demand = demand;
+                        self.lock().gate.demand(demand);
                     }
                 }
                 event::CLOCK => self.clock_answered(argument),
@@ -161,15 +196,19 @@ impl<'a> Session<'a> {
         Ok(())
     }
 
-    fn acknowledged(&self, argument: &RawValue) {
-        let Some(Ack { seq }) = read(argument) else {
+    fn acknowledged(&self, seq: u64) {
+        let now = Instant::now();
+        let mut state = self.lock();
+        let Some(delivery) = state.window.acknowledge(seq, now) else {
             return;
         };
-        let mut state = self.lock();
-        if state.window.acknowledge(seq, Instant::now()).is_some() {
-            let round_trip = state.window.round_trip();
-            drop(state);
-            self.link.update(|status| status.round_trip = round_trip);
+        let round_trip = state.window.round_trip();
+        drop(state);
+        self.link.update(|status| status.round_trip = round_trip);
+        let mut reducer = lock(self.reducer);
+        if reducer.delivered(delivery, now) && reducer.reduction().is_none() {
+            log::info!("The link carries the camera's own pictures again");
+            self.link.update(|status| status.reduced_to = None);
         }
     }
 
@@ -203,12 +242,16 @@ impl<'a> Session<'a> {
         }
     }
 
-    async fn write<W>(&self, sink: &mut W) -> Result<(), UplinkError>
+    async fn write<W>(
+        &self,
+        sink: &mut W,
+        ping_interval: Option<Duration>,
+    ) -> Result<(), UplinkError>
     where
         W: Sink<Message, Error = tungstenite::Error> + Unpin,
     {
         loop {
-            match self.next()? {
+            match self.next(ping_interval)? {
                 Next::Text(text) => self.write_in_time(sink.send(Message::text(text))).await?,
                 Next::Frame(frame) => self.send_frame(sink, frame).await?,
                 Next::Wait(until) => tokio::select! {
@@ -220,13 +263,47 @@ impl<'a> Session<'a> {
     }
 
     /// The most urgent thing to do.
-    fn next(&self) -> Result<Next, UplinkError> {
+    fn next(&self, ping_interval: Option<Duration>) -> Result<Next, UplinkError> {
         let mut guard = self.lock();
         let state = &mut *guard;
         let now = Instant::now();
         if std::mem::take(&mut state.pong_due) {
             return Ok(Next::Text(packet::PONG.into()));
         }
+        if let (Some(due), Some(interval)) = (state.next_ping, ping_interval)
+            && due <= now
+        {
+            state.next_ping = Some(now + interval);
+            return Ok(Next::Text(packet::PING.into()));
+        }
+        let wait = match self.wire {
+            Wire::Relay => {
+                if let Some(text) = self.next_message(state, now)? {
+                    return Ok(Next::Text(text));
+                }
+                state.next_clock
+            }
+            Wire::Tutorial => {
+                if let Some(detections) = self.feed.take_detections() {
+                    state.drawn = Some(detections);
+                }
+                drop(self.feed.take_stats());
+                state.next_ping.unwrap_or(now + self.stall)
+            }
+        };
+        if !state.window.is_open(now) {
+            self.feed.waits_for(Drop::Link);
+        } else if let Some(frame) = self.feed.take_frame() {
+            match state.gate.admit(&frame, self.link.stream_fps(), now) {
+                Ok(()) => return Ok(Next::Frame(frame)),
+                Err(reason) => self.feed.count(reason),
+            }
+        }
+        Ok(Next::Wait(wait))
+    }
+
+    /// What is to be said to a relay besides pictures.
+    fn next_message(&self, state: &mut State, now: Instant) -> Result<Option<String>, UplinkError> {
         if state.next_clock <= now {
             state.next_clock = state.clock.next_question(now);
             let question = ClockExchange {
@@ -236,62 +313,113 @@ impl<'a> Session<'a> {
             };
             return text(event::CLOCK, &question);
         }
-        if let Some(detections) = self.feed.take_detections() {
+        if state.detections_due
+            && let Some(detections) = self.feed.take_detections()
+        {
+            state.detections_due = lock(self.reducer).reduction().is_none();
             return text(event::DETECTIONS, &detections);
         }
         if let Some(stats) = self.feed.take_stats() {
             return text(event::STATS, &stats);
         }
-        if !state.window.is_open(now) {
-            self.feed.waits_for(Drop::Link);
-        } else if let Some(frame) = self.feed.take_frame() {
-            match self.admit(state, &frame, now) {
-                Ok(()) => {
-                    state.window.sent(frame.seq, frame.jpeg.len(), now);
-                    return Ok(Next::Frame(frame));
-                }
-                Err(reason) => self.feed.count(reason),
-            }
-        }
-        Ok(Next::Wait(state.next_clock))
-    }
-
-    /// Whether a frame is sent that could be.
-    fn admit(&self, state: &mut State, frame: &Frame, now: Instant) -> Result<(), Drop> {
-        if frame.jpeg.len() > MAX_FRAME_BYTES {
-            return Err(Drop::Unsendable);
-        }
-        let (interval, reason) = if state.demand.viewers == 0 {
-            (UNWATCHED, Drop::Unwatched)
-        } else {
-            let wanted = state.demand.max_fps.unwrap_or(f32::MAX);
-            let fps = self.link.stream_fps().min(wanted).max(0.01);
-            (Duration::from_secs_f32(1.0 / fps), Drop::Pace)
-        };
-        if state.pace.admit(now, interval) {
-            Ok(())
-        } else {
-            Err(reason)
-        }
+        Ok(None)
     }
 
     async fn send_frame<W>(&self, sink: &mut W, frame: Frame) -> Result<(), UplinkError>
     where
         W: Sink<Message, Error = tungstenite::Error> + Unpin,
     {
-        let meta = FrameMeta {
-            seq: frame.seq,
-            captured_us: frame.captured_at,
-            sent_us: Some(Timestamp::now()),
-            width: frame.resolution.width,
-            height: frame.resolution.height,
-            annotated: false,
-        };
-        let header = packet::event_header(NAMESPACE_AGENTS, event::FRAME, &meta)?;
-        self.write_in_time(send_pair(sink, header, frame.jpeg))
-            .await?;
+        match self.wire {
+            Wire::Relay => {
+                let Some(frame) = self.reduced(frame).await else {
+                    return Ok(());
+                };
+                let meta = FrameMeta {
+                    seq: frame.seq,
+                    captured_us: frame.captured_at,
+                    sent_us: Some(Timestamp::now()),
+                    width: frame.resolution.width,
+                    height: frame.resolution.height,
+                    annotated: false,
+                };
+                let header = packet::event_header(NAMESPACE_AGENTS, event::FRAME, &meta)?;
+                self.sending(frame.seq, frame.jpeg.len());
+                self.write_in_time(send_pair(sink, header, frame.jpeg))
+                    .await?;
+            }
+            Wire::Tutorial => {
+                let detections = self.lock().drawn.clone();
+                let Frame { seq, jpeg, .. } = frame;
+                let made = self.compute(move |shrinker| {
+                    tutorial::payload(shrinker, &jpeg, detections.as_ref())
+                });
+                let Some(payload) = made.await else {
+                    return Ok(());
+                };
+                let text = packet::event_text(NAMESPACE_AGENTS, Some(seq), CV2SERVER, &payload)?;
+                self.sending(seq, text.len());
+                self.write_in_time(sink.send(Message::text(text))).await?;
+            }
+        }
         self.link.frame_sent();
         Ok(())
+    }
+
+    /// A picture of so many bytes is handed to the socket.
+    fn sending(&self, seq: u64, bytes: usize) {
+        let mut state = self.lock();
+        state.window.sent(seq, bytes, Instant::now());
+        state.detections_due = true;
+    }
+
+    /// The frame as the link can carry it; `None`, counted, if it cannot be made smaller.
+    async fn reduced(&self, frame: Frame) -> Option<Frame> {
+        let reduction = {
+            let mut reducer = lock(self.reducer);
+            reducer.captured(frame.jpeg.len());
+            reducer.reduction()
+        };
+        let Some(reduction) = reduction else {
+            return Some(frame);
+        };
+        let jpeg = frame.jpeg.clone();
+        let (jpeg, resolution) = self
+            .compute(move |shrinker| shrinker.shrink(&jpeg, reduction))
+            .await?;
+        lock(self.reducer).reduced(jpeg.len());
+        let size = resolution.to_string();
+        let before = self.link.status().reduced_to;
+        if before.as_deref() != Some(&size) {
+            log::info!("The link is slow: pictures are reduced to {size}");
+            self.link.update(|status| status.reduced_to = Some(size));
+        }
+        Some(Frame {
+            jpeg,
+            resolution,
+            ..frame
+        })
+    }
+
+    /// Computes for some milliseconds without holding up the answers to pings; `None`, counted, if
+    /// nothing comes out.
+    async fn compute<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Shrinker) -> Result<T, ShrinkError> + Send + 'static,
+    ) -> Option<T> {
+        let mut shrinker = lock(&self.shrinker).take().unwrap_or_default();
+        let task = spawn_blocking(move || (work(&mut shrinker), shrinker));
+        let made = match task.await {
+            Ok((made, shrinker)) => {
+                *lock(&self.shrinker) = Some(shrinker);
+                made.map_err(|err| err.to_string())
+            }
+            Err(err) => Err(err.to_string()),
+        };
+        made.map_err(|err| {
+            log::debug!("A frame is left out: {err}");
+            self.feed.count(Drop::Unsendable);
+        })
+        .ok()
     }
 
     async fn write_in_time(
@@ -305,8 +433,12 @@ impl<'a> Session<'a> {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Header and attachment in one flush, with nothing in between.
@@ -319,13 +451,9 @@ where
     sink.flush().await
 }
 
-fn text(name: &str, argument: &impl serde::Serialize) -> Result<Next, UplinkError> {
-    Ok(Next::Text(packet::event_text(
-        NAMESPACE_AGENTS,
-        None,
-        name,
-        argument,
-    )?))
+fn text(name: &str, argument: &impl Serialize) -> Result<Option<String>, UplinkError> {
+    let text = packet::event_text(NAMESPACE_AGENTS, None, name, argument)?;
+    Ok(Some(text))
 }
 
 /// An argument that does not have the expected shape is as good as none.
@@ -339,7 +467,7 @@ mod tests {
     use std::sync::Arc;
     use std::task::{Context, Poll};
 
-    use cv_protocol::{Detections, Stats};
+    use cv_protocol::{MAX_FRAME_BYTES, Stats};
     use tokio::sync::{mpsc, watch};
 
     use super::*;
@@ -484,12 +612,13 @@ mod tests {
         let task = tokio::spawn({
             let (feed, link) = (feed.clone(), link.clone());
             async move {
-                let mut session = Session::new(&feed, &link);
+                let reducer = Mutex::new(Reducer::new());
+                let mut session = Session::new(Wire::Relay, &feed, &link, &reducer);
                 session.stall = stall;
                 let handshake =
                     serde_json::from_str(r#"{"pingInterval":25000,"pingTimeout":20000}"#).unwrap();
                 session
-                    .run(memory, &handshake, &mut Stop::new(stopped))
+                    .run(memory, &handshake, Engine::V4, &mut Stop::new(stopped))
                     .await
             }
         });
