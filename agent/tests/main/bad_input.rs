@@ -1,0 +1,83 @@
+//! What people get wrong, and the message that each mistake gets.
+
+use std::io::Write as _;
+
+use crate::agent::{Agent, command};
+
+/// Status and standard error of an agent that is to end by itself.
+fn ends(args: &[&str]) -> (i32, String) {
+    let output = command(args).output().unwrap();
+    (
+        output.status.code().unwrap(),
+        String::from_utf8(output.stderr).unwrap(),
+    )
+}
+
+#[track_caller]
+fn refused(args: &[&str], parts: &[&str]) {
+    let (code, said) = ends(args);
+    assert_eq!(code, 78, "{said}");
+    for part in parts {
+        assert!(said.contains(part), "{part:?} is not in: {said}");
+    }
+}
+
+#[test]
+fn an_unknown_flag() {
+    refused(&["--sorce", "test"], &["--sorce", "--source"]);
+}
+
+#[test]
+fn values_out_of_range() {
+    refused(&["--stream-fps", "0"], &["--stream-fps", "0.05 to 240"]);
+    refused(&["--server-port", "70000"], &["70000", "1 to 65535"]);
+    refused(&["--max-size", "big"], &["big", "WIDTHxHEIGHT"]);
+    refused(
+        &["--server", "ftp://x"],
+        &["ftp://x", "http(s)://host:port"],
+    );
+    refused(&["--name", "a/b"], &["--name", "'/'"]);
+    refused(&["--control", "brightness"], &["NAME=VALUE"]);
+    refused(&["--source", "rtsp://x"], &["exec:ffmpeg"]);
+}
+
+#[test]
+fn an_unknown_key_and_a_bad_value_in_the_file() {
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    file.write_all(b"strem-fps = 10\n").unwrap();
+    let path = file.path().to_str().unwrap();
+    refused(&["--config", path], &[path, "strem-fps", "stream-fps"]);
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    file.write_all(b"stream-fps = \"fast\"\n").unwrap();
+    let path = file.path().to_str().unwrap();
+    refused(
+        &["--config", path],
+        &[path, "stream-fps", "fast", "0.05 to 240"],
+    );
+    refused(&["--config", "/nonexistent"], &["/nonexistent"]);
+}
+
+#[test]
+fn an_unknown_and_a_bad_variable() {
+    for (name, value, part) in [
+        ("CV_AGENT_STREM_FPS", "10", "CV_AGENT_STREAM_FPS"),
+        ("CV_AGENT_STREAM_FPS", "fast", "0.05 to 240"),
+    ] {
+        let output = command(&["--source", "test"])
+            .env(name, value)
+            .output()
+            .unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(78), "{said}");
+        assert!(said.contains(name) && said.contains(part), "{said}");
+    }
+}
+
+#[test]
+fn a_camera_that_is_not_there_is_waited_for_and_named() {
+    let mut agent = Agent::start(&["--source", "/dev/video99", "--no-detect"]);
+    let line = agent.says("Camera:");
+    assert!(line.contains("/dev/video99"), "{line}");
+    agent.signal("INT");
+    assert!(agent.wait().0.success());
+}

@@ -1,0 +1,180 @@
+//! Relays that are absent, slow, broken or hostile.
+
+use std::time::Duration;
+
+use serde_json::json;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio_tungstenite::tungstenite::Message;
+
+use crate::agent::Agent;
+use crate::fake_relay::{FakeRelay, Sent};
+
+fn video(server: &str) -> Agent {
+    Agent::start(&[
+        "--source",
+        "test:320x240@30",
+        "--no-detect",
+        "--server",
+        server,
+    ])
+}
+
+#[tokio::test]
+async fn an_absent_relay_is_named_and_waited_for() {
+    let relay = FakeRelay::start().await;
+    let address = relay.address();
+    drop(relay);
+    let mut agent = video(&address.to_string());
+    let line = agent.says("Failed to connect to");
+    assert!(
+        line.contains(&address.to_string()) && line.contains("refused"),
+        "{line}"
+    );
+    let listener = tokio::net::TcpListener::bind(address).await.unwrap();
+    let (stream, _) = tokio::time::timeout(crate::agent::SOON, listener.accept())
+        .await
+        .unwrap()
+        .unwrap();
+    drop(stream);
+}
+
+#[tokio::test]
+async fn after_a_lost_connection_it_comes_back_with_new_frames() {
+    let relay = FakeRelay::start().await;
+    let mut agent = video(&relay.server());
+    let mut connection = relay.agent().await;
+    let (before, _) = connection.frame().await;
+    drop(connection);
+    agent.says("Disconnected from");
+    let mut connection = relay.agent().await;
+    let (after, _) = connection.frame().await;
+    assert!(after["seq"].as_u64() > before["seq"].as_u64());
+    assert!(connection.serve(Duration::from_secs(1)).await > 5);
+}
+
+#[tokio::test]
+async fn at_most_two_frames_until_the_first_acknowledgement() {
+    let relay = FakeRelay::start().await;
+    let _agent = video(&relay.server());
+    let mut connection = relay.agent().await;
+    let mut frames = Vec::new();
+    // Five measurements, a second apart, prove that the agent had time for more frames.
+    let mut stats = 0;
+    while stats < 5 {
+        match connection.next().await {
+            Sent::Frame(meta, _) => frames.push(meta),
+            Sent::Event(name, argument) if name == "stats" => {
+                stats += 1;
+                if stats == 5 {
+                    assert!(
+                        argument["dropped"]["link"].as_u64().unwrap() > 10,
+                        "{argument}"
+                    );
+                }
+            }
+            Sent::Event(..) => {}
+            Sent::Closed => panic!("closed"),
+        }
+    }
+    assert_eq!(frames.len(), 2);
+    connection.ack(&frames[1]).await;
+    let (next, _) = connection.frame().await;
+    // Not the frames that waited, but the newest one.
+    assert!(next["seq"].as_u64().unwrap() > frames[1]["seq"].as_u64().unwrap() + 30);
+}
+
+#[tokio::test]
+async fn a_relay_that_stops_reading_or_acknowledging_is_left_after_ten_seconds() {
+    let relay = FakeRelay::start().await;
+    let mut agent = video(&relay.server());
+    let stalled = relay.agent().await;
+    let line = agent.says("Disconnected from");
+    assert!(line.contains("within 10s"), "{line}");
+    let mut connection = relay.agent().await;
+    assert!(connection.serve(Duration::from_secs(1)).await > 5);
+    drop(stalled);
+    // Memory: what could not be sent must not have piled up.
+    assert!(agent.resident() < 60_000_000, "{}", agent.resident());
+}
+
+#[tokio::test]
+async fn a_refusal_is_told_and_not_hammered() {
+    let relay = FakeRelay::start().await;
+    let mut agent = video(&relay.server());
+    let mut connection = relay.engine().await;
+    connection.say(r#"44/cv,{"message":"wrong token"}"#).await;
+    let line = agent.says("Failed to connect to");
+    assert!(
+        line.contains("refuses") && line.contains("wrong token"),
+        "{line}"
+    );
+    // The next attempt comes after 15 s at the earliest.
+    let again = tokio::time::timeout(Duration::from_secs(3), relay.tcp()).await;
+    assert!(again.is_err(), "came back within 3 s");
+}
+
+#[tokio::test]
+async fn a_name_taken_over_is_told() {
+    let relay = FakeRelay::start().await;
+    let mut agent = video(&relay.server());
+    let mut connection = relay.agent().await;
+    connection
+        .event("refused", json!({"message": "another agent took the name"}))
+        .await;
+    let line = agent.says("Disconnected from");
+    assert!(line.contains("another agent took the name"), "{line}");
+}
+
+#[tokio::test]
+async fn garbage_and_oversized_messages_end_the_connection_not_the_agent() {
+    let relay = FakeRelay::start().await;
+    let mut agent = video(&relay.server());
+    let mut connection = relay.agent().await;
+    connection.say("<html>").await;
+    agent.says("not a Socket.IO server");
+
+    let mut connection = relay.agent().await;
+    connection
+        .try_say(&format!("42/cv,[\"ack\",\"{}\"]", "x".repeat(1 << 20)))
+        .await;
+    agent.says("Disconnected from");
+
+    // Things that only look odd are survived.
+    let mut connection = relay.agent().await;
+    for odd in [
+        "6",
+        r#"42/cv,["ack"]"#,
+        r#"42/cv,["ack",{"seq":-1}]"#,
+        r#"42/cv,["ack",{"seq":18446744073709551615}]"#,
+        r#"42/cv,["demand",{"viewers":"many"}]"#,
+        r#"42/cv,["clock",{"t0":18446744073709551615,"t1":0,"t2":1}]"#,
+        r#"42/cv,["unheard of",{}]"#,
+        r#"42/web,["ack",{"seq":1}]"#,
+    ] {
+        connection.say(odd).await;
+    }
+    connection.send(Message::Binary(vec![1, 2, 3].into())).await;
+    connection.send(Message::Ping(vec![1].into())).await;
+    connection.say("2").await;
+    assert!(connection.serve(Duration::from_secs(1)).await > 5);
+}
+
+#[tokio::test]
+async fn a_server_of_another_kind_is_named() {
+    let relay = FakeRelay::start().await;
+    let mut agent = video(&relay.server());
+    let mut stream = relay.tcp().await;
+    let mut request = [0; 4096];
+    let _ = stream.read(&mut request).await.unwrap();
+    stream
+        .write_all(b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n")
+        .await
+        .unwrap();
+    let line = agent.says("Failed to connect to");
+    assert!(line.contains("404"), "{line}");
+
+    let mut stream = relay.tcp().await;
+    stream.write_all(b"SSH-2.0-OpenSSH_9.2\r\n").await.unwrap();
+    drop(stream);
+    agent.says("no WebSocket there");
+}

@@ -1,0 +1,150 @@
+//! What arrives when all is well.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::agent::Agent;
+use crate::fake_relay::{FakeRelay, Sent};
+
+const VIDEO: [&str; 3] = ["--source", "test:320x240@30", "--no-detect"];
+
+#[tokio::test]
+async fn frames_flow_and_the_agent_introduces_itself() {
+    let relay = FakeRelay::start().await;
+    let server = relay.server();
+    let mut args = VIDEO.to_vec();
+    args.extend([
+        "--server",
+        &server,
+        "--name",
+        "front",
+        "--token",
+        "secret",
+        "--stream-fps",
+        "30",
+    ]);
+    let mut agent = Agent::start(&args);
+    let mut connection = relay.agent().await;
+    assert_eq!(
+        connection.auth,
+        json!({"protocol": 1, "camera": "front", "token": "secret",
+            "version": env!("CARGO_PKG_VERSION")})
+    );
+    agent.says("Successfully connected to");
+
+    let mut last = None;
+    for _ in 0..60 {
+        let (meta, jpeg) = connection.frame().await;
+        connection.ack(&meta).await;
+        assert!(jpeg.starts_with(&[0xFF, 0xD8]) && jpeg.ends_with(&[0xFF, 0xD9]));
+        assert_eq!(
+            (&meta["width"], &meta["height"]),
+            (&json!(320), &json!(240))
+        );
+        let seq = meta["seq"].as_u64().unwrap();
+        assert!(last.is_none_or(|last| last < seq), "{seq} after {last:?}");
+        last = Some(seq);
+        let sent = meta["sent_us"].as_u64().unwrap();
+        assert!(meta["captured_us"].as_u64().unwrap() <= sent);
+    }
+
+    let stats = connection.argument("stats").await;
+    assert!(stats["rss_mb"].as_f64().unwrap() > 1.0, "{stats}");
+    agent.signal("TERM");
+    while !matches!(connection.next().await, Sent::Closed) {}
+    let (status, said) = agent.wait();
+    assert!(status.success(), "{status}: {said}");
+    assert!(
+        said.contains("elapsed time:") && said.contains("approx. FPS:"),
+        "{said}"
+    );
+    assert!(!said.contains("secret"), "{said}");
+}
+
+/// With the frames' own capture times as the clock, so that a busy machine changes nothing.
+#[tokio::test]
+async fn the_ceiling_is_kept_evenly() {
+    let relay = FakeRelay::start().await;
+    let server = relay.server();
+    let mut args = VIDEO.to_vec();
+    args.extend(["--server", &server, "--stream-fps", "10"]);
+    let _agent = Agent::start(&args);
+    let mut connection = relay.agent().await;
+    let mut captured = Vec::new();
+    while captured.len() < 31 {
+        let (meta, _) = connection.frame().await;
+        connection.ack(&meta).await;
+        captured.push(meta["captured_us"].as_u64().unwrap());
+    }
+    let seconds = (captured[30] - captured[0]) as f64 / 1e6;
+    assert!(seconds >= 2.85, "30 frames within {seconds} s");
+}
+
+#[tokio::test]
+async fn without_viewers_one_frame_every_three_seconds() {
+    let relay = FakeRelay::start().await;
+    let server = relay.server();
+    let mut args = VIDEO.to_vec();
+    args.extend(["--server", &server]);
+    let _agent = Agent::start(&args);
+    let mut connection = relay.agent().await;
+    connection.event("demand", json!({"viewers": 0})).await;
+    let (first, _) = connection.frame().await;
+    connection.ack(&first).await;
+    let mut before = first;
+    for _ in 0..2 {
+        let (meta, _) = connection.frame().await;
+        connection.ack(&meta).await;
+        let gap = meta["captured_us"].as_u64().unwrap() - before["captured_us"].as_u64().unwrap();
+        // The first gap may be short: the frame before it was sent before the demand was read.
+        assert!(
+            gap >= 2_900_000 || before["seq"].as_u64().unwrap() < 5,
+            "{gap} us"
+        );
+        before = meta;
+    }
+    connection
+        .event("demand", json!({"viewers": 2, "max_fps": 5.0}))
+        .await;
+    let frames = connection.serve(Duration::from_secs(2)).await;
+    assert!(
+        (3..=12).contains(&frames),
+        "{frames} frames in 2 s at 5 fps"
+    );
+}
+
+#[tokio::test]
+async fn it_stops_by_itself_and_twice_told_at_once() {
+    let (status, _) = Agent::start(&["--source", "test", "--no-detect", "--seconds", "0.2"]).wait();
+    assert!(status.success());
+}
+
+#[tokio::test]
+async fn boxes_are_drawn_and_told_in_the_tutorials_way() {
+    use base64::Engine as _;
+    let relay = FakeRelay::start().await;
+    let server = relay.server();
+    let args = [
+        "--source",
+        "test:1280x720@20",
+        "--no-detect",
+        "--wire",
+        "tutorial",
+    ];
+    let mut args = args.to_vec();
+    args.extend(["--server", &server]);
+    let _agent = Agent::start(&args);
+    let mut connection = relay.tutorial_agent().await;
+    for _ in 0..10 {
+        let (id, payload) = connection.tutorial_message().await;
+        let data = payload["image"].as_str().unwrap();
+        let data = data.strip_prefix("data:image/jpeg;base64,").unwrap();
+        let jpeg = base64::engine::general_purpose::STANDARD
+            .decode(data)
+            .unwrap();
+        assert!(jpeg.starts_with(&[0xFF, 0xD8]));
+        assert_eq!(payload["text"], "");
+        connection.say(&format!("43/cv,{id}[]")).await;
+    }
+}
