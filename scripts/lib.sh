@@ -40,6 +40,12 @@ need_build_tools() {
     need_packages make g++ clang libclang-dev
 }
 
+# Python with virtual environments, which Debian packs apart.
+need_python() {
+    need_command python3 python3
+    python3 -c 'import ensurepip' 2>/dev/null || need_packages python3-venv
+}
+
 # The LiteRT runtime, many times faster than the built-in one on x86-64. Without it the agent still works.
 need_litert() {
     need_command pip3 python3-pip
