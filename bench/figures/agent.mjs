@@ -8,7 +8,7 @@ export async function run({ seconds }) {
   const time = { seconds: seconds(15), warmup: seconds(5) };
   const relay = await startRelay();
   const ours = (options) => measure(relay, () => startAgent({ port: relay.port, ...options }), time);
-  const plain = await ours({ detect: false, args: ['--no-detect'] });
+  const plain = await ours({ detect: false });
   const detecting = await ours({});
   await relay.stop();
 

@@ -8,12 +8,12 @@ export async function run({ seconds }) {
   const relay = await startRelay();
   const proxy = await startDelay(relay.port, 30);
 
-  const far = startAgent({ port: proxy.port, camera: 'far', detect: false, args: ['--no-detect'] });
+  const far = startAgent({ port: proxy.port, camera: 'far', detect: false });
   const uplink = await load({ url: relay.url, camera: 'far', ...time });
   const both = await load({ url: proxy.url, camera: 'far', ...time });
   await far.stop();
 
-  const near = startAgent({ port: relay.port, camera: 'near', detect: false, args: ['--no-detect'] });
+  const near = startAgent({ port: relay.port, camera: 'near', detect: false });
   const viewer = await load({ url: proxy.url, camera: 'near', ...time });
   await near.stop();
 

@@ -7,7 +7,7 @@ export async function run({ seconds }) {
   const time = { seconds: seconds(10), warmup: seconds(3) };
   const relay = await startRelay();
   for (const camera of ['left', 'right']) {
-    startAgent({ port: relay.port, camera, detect: false, args: ['--no-detect'] });
+    startAgent({ port: relay.port, camera, detect: false });
   }
   const watch = { url: relay.url, camera: ['left', 'right'], ...time };
   const fast = await load(watch);

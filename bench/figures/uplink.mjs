@@ -19,7 +19,7 @@ export async function run({ seconds }) {
   const viewer = startLoad({ url: relay.url, namespace: mine.server, ...watch });
   const page = startLoad({ url: server.url, namespace: theirs.server, wire: 'tutorial', ...watch });
   await server.line(/Web client connected/);
-  startAgent({ namespace: mine.board, host: mine.serverAddress, port: relay.port, detect: false, args: ['--no-detect'] });
+  startAgent({ namespace: mine.board, host: mine.serverAddress, port: relay.port, detect: false });
   startTutorialClient(server.port, { namespace: theirs.board, host: theirs.serverAddress, detect: false });
   await Promise.all([viewer.line(/"t":/), page.line(/"t":/)]);
 

@@ -65,3 +65,27 @@ for (const client of [2, 4]) {
     await check(agent, page, 10);
   });
 }
+
+for (const signal of ['SIGINT', 'SIGTERM']) {
+  test(`start-up lines, connect and disconnect lines with ids, clean stop on ${signal}`, async (t) => {
+    const relay = await startRelay();
+    t.after(() => relay.stop());
+    const page = new Page(4, relay.url);
+    await page.connected;
+    const [, viewer] = await relay.line(/viewer connected: (\S+)/);
+    page.close();
+    await relay.line(new RegExp(`viewer disconnected: ${viewer}`));
+
+    const agent = startAgent({ port: relay.port, fps: 5 });
+    t.after(() => agent.stop());
+    await agent.line(/Loaded model: .*ssd_mobilenet/);
+    await agent.line(/Engine: \S+/);
+    await agent.line(/Accelerator: \S+/);
+    await agent.line(/Labels: \d+/);
+    await agent.line(/Successfully connected/);
+    const [, id] = await relay.line(/agent connected: (\S+)/);
+    assert.equal((await agent.stop(signal)).code, 0);
+    await agent.line(/elapsed time: \d+\.\d+/);
+    await relay.line(new RegExp(`agent disconnected: ${id}`));
+  });
+}

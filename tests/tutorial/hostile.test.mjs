@@ -35,7 +35,7 @@ async function refusal(relay, payload) {
 test('what is no picture is refused with the reason, and others notice nothing', async (t) => {
   const relay = await startRelay();
   t.after(() => relay.stop());
-  const agent = startAgent({ port: relay.port, fps: 10, detect: false, args: ['--no-detect'] });
+  const agent = startAgent({ port: relay.port, fps: 10, detect: false });
   t.after(() => agent.stop());
   const page = new Page(4, relay.url);
   t.after(() => page.close());

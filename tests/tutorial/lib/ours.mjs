@@ -26,6 +26,6 @@ export function startAgent({
 } = {}) {
   const given = ['--source', source, '--stream-fps', fps];
   if (port) given.push('--server-addr', host, '--server-port', port);
-  if (detect) given.push('--model', model, '--labels', labels);
+  given.push(...(detect ? ['--model', model, '--labels', labels] : ['--no-detect']));
   return new Process(binary('CV_AGENT_BIN', 'cv-agent'), [...given, ...args], { name: 'cv-agent', namespace });
 }

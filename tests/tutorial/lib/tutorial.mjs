@@ -6,6 +6,7 @@ import { fileURLToPath } from 'node:url';
 import jpeg from 'jpeg-js';
 import { io as io4 } from 'socket.io-client';
 import { openPage } from '../../browser/lib/chromium.mjs';
+import { startFront } from './front.mjs';
 import { Process, freePort, listening } from './processes.mjs';
 
 const require = createRequire(import.meta.url);
@@ -126,20 +127,16 @@ export function readText(text) {
 }
 
 /**
- * Opens the tutorial's page in `browser` as if it lay on our relay, with the client script of
+ * Opens the tutorial's page in `browser` at one address with our relay, with the client script of
  * version `client`; it is closed after test `t`.
  */
 export async function openTheirPage(t, browser, relay, client) {
-  const base = `${relay.url}/tutorial/`;
   const files = { '': pageFile('index.html'), 'page.js': pageFile('page.js'), 'socket.io.js': browserScript(client) };
-  await browser.context.route(`${base}**`, (route) => {
-    const name = new URL(route.request().url()).pathname.slice('/tutorial/'.length);
-    return route.fulfill({ path: files[name] });
-  });
-  const page = await openPage(browser.context, base);
+  const front = await startFront(relay.port, files);
+  const page = await openPage(browser.context, front.url);
   t.after(async () => {
     await page.close();
-    await browser.context.unroute(`${base}**`);
+    front.close();
   });
   return page;
 }
