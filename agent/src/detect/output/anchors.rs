@@ -50,7 +50,7 @@ pub fn generate(width: usize, height: usize, count: usize) -> Option<Vec<Anchor>
                 }
             }
         }
-        if anchors.len() == count {
+        if anchors.len() == count && count > 0 {
             return Some(anchors);
         }
     }
