@@ -145,6 +145,8 @@ impl Uplink<'_> {
     /// Never gives up: a relay that is absent, slow, broken or unwilling is tried again for ever,
     /// at intervals that grow to a second, or to half a minute after a refusal.
     pub async fn run(&self, mut stop: Stop) {
+        // Fails only if there is a provider already, which is as good.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let mut backoff = Backoff::new();
         let reducer = Mutex::new(Reducer::new());
         loop {

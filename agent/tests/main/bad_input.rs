@@ -81,3 +81,50 @@ fn a_camera_that_is_not_there_is_waited_for_and_named() {
     agent.signal("INT");
     assert!(agent.wait().0.success());
 }
+
+#[test]
+fn what_is_no_model_and_labels_that_do_not_fit() {
+    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../");
+    let models = format!("{root}models");
+    let readme = format!("{root}README.md");
+    let license = format!("{root}LICENSE");
+    let with = |args: &[&str], parts: &[&str]| {
+        let mut all = vec![
+            "--source",
+            "test",
+            "--engine",
+            "tflite",
+            "--models-dir",
+            &models,
+        ];
+        all.extend(args);
+        refused(&all, parts);
+    };
+    with(
+        &["--model", &readme],
+        &["README.md", "not a TensorFlow Lite model"],
+    );
+    with(
+        &["--model", "/nonexistent.tflite"],
+        &["/nonexistent.tflite"],
+    );
+    with(&["--labels", &license], &["labels", "24 classes"]);
+    with(&["--labels", "/nonexistent.txt"], &["/nonexistent.txt"]);
+}
+
+#[test]
+fn a_source_that_can_never_work() {
+    let readme = concat!(env!("CARGO_MANIFEST_DIR"), "/../README.md");
+    refused(
+        &["--source", readme, "--no-detect"],
+        &["README.md", "not a clip or picture"],
+    );
+    refused(
+        &["--source", "/nonexistent.avi", "--no-detect"],
+        &["/nonexistent.avi"],
+    );
+    refused(
+        &["--source", "/dev/null", "--no-detect"],
+        &["/dev/null", "not a video device"],
+    );
+}

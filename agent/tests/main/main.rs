@@ -7,9 +7,11 @@
 
 mod agent;
 mod bad_input;
+mod camera;
 mod fake_relay;
 mod link;
 mod relay;
 mod service;
 mod slow_link;
 mod streaming;
+mod tls;

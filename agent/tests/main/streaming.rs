@@ -148,3 +148,53 @@ async fn boxes_are_drawn_and_told_in_the_tutorials_way() {
         connection.say(&format!("43/cv,{id}[]")).await;
     }
 }
+
+/// The clip at its own rate, while the detector is allowed one picture a second.
+#[tokio::test]
+async fn video_runs_at_full_rate_while_detection_is_slow() {
+    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../models");
+    let clip = format!("{root}/clip/demo.mjpeg");
+    let relay = FakeRelay::start().await;
+    let server = relay.server();
+    let args = [
+        "--stream-fps",
+        "60",
+        "--detect-fps",
+        "1",
+        "--engine",
+        "tflite",
+    ];
+    let mut args = args.to_vec();
+    args.extend(["--source", &clip, "--models-dir", root, "--server", &server]);
+    let _agent = Agent::start(&args);
+    let mut connection = relay.agent().await;
+
+    let (mut frames, mut searched) = (Vec::new(), Vec::new());
+    // Both counts are over the same frames: the rate of the clip, not that of this machine.
+    while frames.len() < 150 || searched.len() < 3 {
+        match connection.next().await {
+            Sent::Frame(meta, _) => {
+                connection.ack(&meta).await;
+                frames.push(meta);
+            }
+            Sent::Event(name, detections) if name == "detections" => searched.push(detections),
+            Sent::Event(..) => {}
+            Sent::Closed => panic!("closed"),
+        }
+    }
+    let number = |value: &serde_json::Value, key: &str| value[key].as_u64().unwrap();
+    let first = number(&frames[0], "seq");
+    let last = number(&frames[frames.len() - 1], "seq");
+    let captured = last - first + 1;
+    assert!(
+        frames.len() as u64 >= captured * 95 / 100,
+        "{} of {captured} captured frames were sent",
+        frames.len()
+    );
+    for pair in searched.windows(2) {
+        let gap = number(&pair[1], "captured_us") - number(&pair[0], "captured_us");
+        assert!(gap >= 800_000, "searched twice within {gap} us");
+    }
+    assert!(searched[0]["model"].as_str().unwrap().contains("ssd"));
+    assert!(searched[0]["infer_ms"].as_f64().unwrap() > 0.0);
+}
