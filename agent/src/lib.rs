@@ -20,6 +20,7 @@ pub mod encode;
 pub mod frame;
 pub mod model_command;
 pub mod pipeline;
+mod priority;
 pub mod slot;
 mod stats;
 pub mod uplink;

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use cv_agent::cli::{Cli, Command, PROGRAM, RunArgs};
 use cv_agent::config::Config;
-use cv_agent::detect::{DetectError, Detector};
+use cv_agent::detect::DetectError;
 use cv_agent::{bench_command, cameras, detect_command, model_command, pipeline};
 use cv_service::{EXIT_CONFIG, SettingsError, logging};
 use log::LevelFilter;
@@ -61,7 +61,11 @@ fn run(args: RunArgs) -> anyhow::Result<()> {
     logging::init(level, &[("CAMERA", camera)]);
     let config = config.map_err(SettingsError::Unusable)?;
 
-    let detector = config.detector.as_ref().map(Detector::load).transpose()?;
+    let detector = config
+        .detector
+        .as_ref()
+        .map(pipeline::load_detector)
+        .transpose()?;
     pipeline::run(config, detector, Box::new(read_again))
 }
 

@@ -1,15 +1,32 @@
 //! The detection thread: searches the newest frame, as often as it can or may.
 
 use std::sync::atomic::Ordering;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use cv_protocol::Detections;
 use tokio::sync::watch;
 
 use super::{Shared, TestHook};
-use crate::detect::{Detector, DetectorConfig, Tracker};
+use crate::detect::{DetectError, Detector, DetectorConfig, Tracker};
 use crate::frame::Frame;
+use crate::priority;
 use crate::slot::{Slot, Taken};
+
+/// Loads a detector whose workers, like the detection thread itself, let the video go first.
+///
+/// # Errors
+///
+/// Those of [`Detector::load`].
+pub fn load(settings: &DetectorConfig) -> Result<Detector, DetectError> {
+    let load = || {
+        priority::yield_to_others();
+        Detector::load(settings)
+    };
+    // Workers inherit the priority of the thread that starts them.
+    let loaded = thread::scope(|scope| scope.spawn(load).join());
+    loaded.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+}
 
 /// How long one wait for a frame lasts, so that the watchdog sees life.
 const WAIT: Duration = Duration::from_millis(500);
@@ -22,6 +39,7 @@ pub fn run(
     shared: &Shared,
     hook: Option<TestHook>,
 ) {
+    priority::yield_to_others();
     let mut tracker = Tracker::new();
     let mut found = Vec::new();
     let mut due = Instant::now();
