@@ -77,9 +77,10 @@ pub struct RunArgs {
     )]
     pub source: SourceSpec,
 
-    /// Largest picture that a camera is asked for, in pixels
-    #[arg(long, value_name = "WIDTHxHEIGHT", default_value = "640x480")]
-    pub max_size: Resolution,
+    /// Largest picture in pixels: a camera is asked for one that is not larger than this (by
+    /// default 640x480); if given, larger pictures of any source are scaled down
+    #[arg(long, value_name = "WIDTHxHEIGHT")]
+    pub max_size: Option<Resolution>,
 
     /// Camera controls to set, as in brightness=128; `cv-agent cameras` lists them
     #[arg(long = "control", value_name = "NAME=VALUE", value_delimiter = ',', value_parser = control)]

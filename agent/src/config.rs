@@ -10,6 +10,7 @@ use cv_protocol::{AgentAuth, check_camera_name};
 use crate::capture::{SourceSpec, Wanted};
 use crate::cli::{RunArgs, TestHook};
 use crate::detect::DetectorConfig;
+use crate::frame::Resolution;
 use crate::uplink::{Endpoint, StreamerConfig, Wire};
 
 /// Settings of `cv-agent run`.
@@ -19,6 +20,8 @@ pub struct Config {
     pub source: SourceSpec,
     /// How to capture it.
     pub wanted: Wanted,
+    /// Larger pictures than this are scaled down, where a source has no smaller ones.
+    pub max_size: Option<Resolution>,
     /// What to detect with; `None` for video only.
     pub detector: Option<DetectorConfig>,
     /// Where to send it.
@@ -98,10 +101,11 @@ impl TryFrom<RunArgs> for Config {
         Ok(Self {
             source: args.source,
             wanted: Wanted {
-                max_size: args.max_size,
+                max_size: args.max_size.unwrap_or(Wanted::default().max_size),
                 fps: args.stream_fps,
                 controls: args.controls,
             },
+            max_size: args.max_size,
             detector: (!args.no_detect).then(|| args.detector.into()),
             destination,
             auth: AgentAuth {

@@ -17,6 +17,8 @@ pub struct Meters {
     pub captured: AtomicU64,
     /// Pictures searched for objects since the start.
     pub detected: AtomicU64,
+    /// Pictures too large that could not be scaled down.
+    pub unfit: AtomicU64,
     /// Pictures in which the search failed.
     pub undetectable: AtomicU64,
     camera: Mutex<Camera>,
@@ -122,7 +124,10 @@ impl Sampler {
             .chain([
                 ("camera", total(|c| c.lost)),
                 ("stale", total(|c| c.stale)),
-                ("bad", total(|c| c.bad)),
+                (
+                    "bad",
+                    total(|c| c.bad) + meters.unfit.load(Ordering::Relaxed),
+                ),
                 ("undetectable", meters.undetectable.load(Ordering::Relaxed)),
             ])
             .map(|(reason, count)| (reason.to_owned(), count))
@@ -139,6 +144,8 @@ impl Sampler {
             dropped: drops,
             // A tick is a hundredth of a second on every Linux that we run on.
             cpu: used as f32 / seconds,
+            repaired: total(|c| c.repaired),
+            copied: total(|c| c.copied),
             rss_mb: resident_mb().unwrap_or_default(),
             temp_c: temperature(),
             camera_gone_since_us: camera.fault.as_ref().map(|&(_, since)| since),

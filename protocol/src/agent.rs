@@ -97,6 +97,12 @@ pub struct Stats {
     pub detect_fps: f32,
     /// Frames dropped since the agent started, by reason.
     pub dropped: BTreeMap<String, u64>,
+    /// Frames repaired since the agent started: tables or an end that the camera had left out.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub repaired: u64,
+    /// Frames copied since the agent started, because the driver would have run out of buffers.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub copied: u64,
     /// Processor time used in the last second, in percent of one core.
     pub cpu: f32,
     /// Resident memory in MB (10^6 bytes).
@@ -119,6 +125,10 @@ pub struct Stats {
     /// Since when the camera has been gone, by the agent's clock.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub camera_gone_since_us: Option<Timestamp>,
+}
+
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 /// Relay to agent: the relay holds this frame.

@@ -4,12 +4,16 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::{Shared, TestHook};
-use crate::capture::{CaptureError, Opener, Source};
+use crate::capture::{CaptureError, Opener, Picture, Source};
+use crate::encode::Shrinker;
 use crate::frame::Frame;
 use crate::slot::Taken;
 
 /// How long one wait for a picture lasts, so that a stop is noticed.
 const WAIT: Duration = Duration::from_millis(250);
+
+/// JPEG quality of pictures that had to be scaled down.
+const FITTED_QUALITY: u8 = 85;
 
 /// Waits between attempts to open a source. The longest is well below the two seconds within which
 /// a camera that was plugged in again is to be seen.
@@ -57,6 +61,29 @@ pub fn run(
     Ok(())
 }
 
+/// The picture within the largest size that was asked for; `None`, counted, if it is none.
+fn fitted(picture: Picture, shared: &Shared, shrinker: &mut Shrinker) -> Option<Picture> {
+    let size = picture.resolution;
+    let Some(most) = shared
+        .max_size
+        .filter(|most| size.width > most.width || size.height > most.height)
+    else {
+        return Some(picture);
+    };
+    match shrinker.annotate(&picture.jpeg, &[], most, FITTED_QUALITY) {
+        Ok((jpeg, resolution)) => Some(Picture {
+            jpeg,
+            resolution,
+            ..picture
+        }),
+        Err(err) => {
+            log::debug!("A picture is left out: {err}");
+            shared.meters.unfit.fetch_add(1, Ordering::Relaxed);
+            None
+        }
+    }
+}
+
 /// Hands on pictures until the stop, or until the source fails: then also whether it delivered any.
 fn deliver(
     source: &mut dyn Source,
@@ -65,6 +92,7 @@ fn deliver(
     hook: Option<TestHook>,
 ) -> Result<(), (bool, CaptureError)> {
     let mut delivered = false;
+    let mut shrinker = Shrinker::default();
     while !shared.stopping() {
         shared.capture_beat.beat();
         let picture = match source.next(WAIT) {
@@ -73,6 +101,10 @@ fn deliver(
             Err(error) => return Err((delivered, error)),
         };
         *seq += picture.skipped;
+        let Some(picture) = fitted(picture, shared, &mut shrinker) else {
+            *seq += 1;
+            continue;
+        };
         let frame = Frame {
             seq: *seq,
             captured_at: picture.captured_at,
@@ -108,7 +140,6 @@ mod tests {
     use tokio::sync::watch;
 
     use super::*;
-    use crate::capture::Picture;
     use crate::config::Rates;
     use crate::frame::Resolution;
 
@@ -153,7 +184,7 @@ mod tests {
             stream_fps: 20.0,
             detect_fps: None,
         });
-        let shared = Shared::new(rates, true);
+        let shared = Shared::new(rates, None, true);
         let jpeg = Bytes::from(vec![1; 50_000]);
         let address = jpeg.as_ptr();
         let mut seq = 5;
@@ -174,12 +205,33 @@ mod tests {
     }
 
     #[test]
+    fn what_is_larger_than_asked_for_is_scaled_down() {
+        let (_sender, rates) = watch::channel(Rates {
+            stream_fps: 20.0,
+            detect_fps: None,
+        });
+        let most = Resolution {
+            width: 32,
+            height: 32,
+        };
+        let shared = Shared::new(rates, Some(most), false);
+        let jpeg = crate::encode::encode(&[99; 64 * 48 * 3], 64, 48, 90).unwrap();
+        let broken = Bytes::from_static(b"no picture");
+        let mut source = Fixed(vec![picture(broken, 0), picture(jpeg, 0)]);
+        assert!(deliver(&mut source, &shared, &mut 0, None).is_err());
+        let frame = shared.feed.take_frame().unwrap();
+        assert_eq!(frame.resolution.to_string(), "32x24");
+        assert_eq!(frame.seq, 1);
+        assert_eq!(shared.meters.unfit.load(Ordering::Relaxed), 1);
+    }
+
+    #[test]
     fn a_stop_ends_the_delivery() {
         let (_sender, rates) = watch::channel(Rates {
             stream_fps: 20.0,
             detect_fps: None,
         });
-        let shared = Shared::new(rates, false);
+        let shared = Shared::new(rates, None, false);
         shared.stop.close();
         assert!(deliver(&mut Fixed(Vec::new()), &shared, &mut 0, None).is_ok());
     }

@@ -14,7 +14,10 @@ mod capture;
 mod detect;
 mod heartbeat;
 
+pub use detect::load as load_detector;
+
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -28,7 +31,7 @@ use crate::capture::{CaptureError, Opener};
 use crate::cli::TestHook;
 use crate::config::{Config, Destination, Rates};
 use crate::detect::Detector;
-use crate::frame::Frame;
+use crate::frame::{Frame, Resolution};
 use crate::slot::{Slot, Taken};
 use crate::stats::{Meters, Sampler};
 use crate::uplink::{Feed, Link, Stop, Streamer, Uplink};
@@ -47,6 +50,8 @@ struct Shared {
     link: Link,
     meters: Meters,
     rates: watch::Receiver<Rates>,
+    /// Pictures of a source that has only larger ones are scaled down to this.
+    max_size: Option<Resolution>,
     /// Nothing is ever put: threads wait here to be woken by its closing.
     stop: Slot<()>,
     capture_beat: Heartbeat,
@@ -54,7 +59,7 @@ struct Shared {
 }
 
 impl Shared {
-    fn new(rates: watch::Receiver<Rates>, detects: bool) -> Self {
+    fn new(rates: watch::Receiver<Rates>, max_size: Option<Resolution>, detects: bool) -> Self {
         let detect_beat = Heartbeat::new("detect");
         if !detects {
             detect_beat.end();
@@ -65,6 +70,7 @@ impl Shared {
             link: Link::new(rates.clone()),
             meters: Meters::default(),
             rates,
+            max_size,
             stop: Slot::default(),
             capture_beat: Heartbeat::new("capture"),
             detect_beat,
@@ -171,7 +177,7 @@ pub fn run(config: Config, detector: Option<Detector>, reload: Reload) -> anyhow
 async fn serve(config: Config, detector: Option<Detector>, reload: Reload) -> anyhow::Result<()> {
     let mut signals = Signals::new().context("cannot handle signals")?;
     let (rates_sender, rates) = watch::channel(config.rates);
-    let shared = Arc::new(Shared::new(rates, detector.is_some()));
+    let shared = Arc::new(Shared::new(rates, config.max_size, detector.is_some()));
 
     // Before anything else runs: a port that is taken ends the agent at once.
     let streamer = match &config.destination {
@@ -278,13 +284,14 @@ async fn serve(config: Config, detector: Option<Detector>, reload: Reload) -> an
         (result, ()) = async { tokio::join!(goodbye, &mut uplink) } => result,
         () = signals.stop() => std::process::exit(EXIT_INTERRUPTED),
     };
+    result?;
     let seconds = elapsed.as_secs_f64();
     log::info!("elapsed time: {seconds:.2} s");
     log::info!(
         "approx. FPS: {:.2}",
         shared.link.frames_sent() as f64 / seconds
     );
-    result
+    Ok(())
 }
 
 /// Exit status after a second signal: what shells show for SIGINT.
@@ -343,6 +350,7 @@ struct Monitor<'a> {
     ready: bool,
     silence_limit: Option<Duration>,
     stuck: Option<&'static str>,
+    ticks: u64,
 }
 
 impl<'a> Monitor<'a> {
@@ -355,6 +363,7 @@ impl<'a> Monitor<'a> {
             ready: false,
             silence_limit: supervisor::watchdog_limit(),
             stuck: None,
+            ticks: 0,
         }
     }
 
@@ -388,7 +397,22 @@ impl<'a> Monitor<'a> {
             None => "no detection".into(),
         };
         supervisor::status(&format!("{}: {source}; {relay}; {detection}", self.camera));
-        log::debug!(camera = self.camera, fps = stats.capture_fps; "{source}; {relay}; {detection}");
+        let seconds = self.ticks;
+        self.ticks += 1;
+        // Once a minute for the journal, otherwise for those who look closely.
+        let level = if seconds % 60 == 59 {
+            log::Level::Info
+        } else {
+            log::Level::Debug
+        };
+        log::log!(
+            level,
+            fps = stats.capture_fps,
+            stream_fps = stats.stream_fps,
+            detect_fps = stats.detect_fps,
+            seq = shared.meters.captured.load(Ordering::Relaxed);
+            "{source}; {relay}; {detection}"
+        );
 
         let camera_known = stats.capture_fps > 0.0 || camera.fault.is_some();
         let link_known = link.connected || link.failure.is_some();
