@@ -32,6 +32,8 @@ export class Pane {
   #startedAt = 0;
   #paintedAt = 0;
   #waitingSince = 0;
+  /** The detections for which the painted picture was held in step; null when it was not. */
+  #own = null;
 
   /**
    * `services`: `wake()` asks for `paint()` at the next repaint, `emit(event, ...)` sends,
@@ -192,19 +194,14 @@ export class Pane {
   }
 
   #annotate(frame) {
+    if (frame) this.#own = frame.detections;
     let detections = null;
     if (this.#services.showBoxes() && this.painted && !this.painted.meta.annotated) {
-      detections =
-        this.#stream.detectionsOf(this.painted.meta.seq) ??
-        frame?.detections ??
-        (this.#stream.inStep && !this.#stream.fallenBack ? this.#shownInStep : this.detections);
+      detections = this.#own ?? this.#stream.detectionsFor(this.painted.meta);
     }
-    if (frame) this.#shownInStep = detections;
     this.boxesAge = this.#picture.annotate(detections);
     this.boxesOf = detections;
   }
-
-  #shownInStep = null;
 
   #agentOffset() {
     const offset = this.info?.clock_offset_us ?? this.stats?.clock_offset_us;

@@ -101,9 +101,15 @@ export class Stream {
     this.#wake();
   }
 
-  /** Detections found in the frame `seq`, or null. */
-  detectionsOf(seq) {
-    return this.#bySeq.get(seq) ?? null;
+  /**
+   * The detections to draw over a frame: its own, else the newest from before it, else, where the
+   * picture lags behind the detections, the newest; null without any.
+   */
+  detectionsFor({ seq, captured_us }) {
+    const own = this.#bySeq.get(seq);
+    if (own) return own;
+    const earlier = [...this.#bySeq.values()].findLast((found) => found.captured_us <= captured_us);
+    return earlier ?? this.detections;
   }
 
   /** The newest decoded picture, which the caller must close, or null if there is no new one. */

@@ -52,7 +52,8 @@ try {
   };
   const inspector = await browser.context.browser()?.newBrowserCDPSession();
   const processes = await (inspector ?? session).send('SystemInfo.getProcessInfo').catch(() => ({ processInfo: [] }));
-  const renderer = processes.processInfo.filter(({ type }) => type === 'renderer').at(-1)?.id;
+  const renderers = processes.processInfo.filter(({ type }) => type === 'renderer').map(({ id }) => id);
+  const renderer = renderers.sort((a, b) => usage(a).cpuMs - usage(b).cpuMs).at(-1); // the page's
 
   const samples = [];
   const memory = [];

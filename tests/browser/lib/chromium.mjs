@@ -52,7 +52,7 @@ export async function openPage(context, url, options = {}) {
 export const state = (page) => page.evaluate(() => window.cv.state);
 
 /** Waits until `predicate` holds for the state of the page. */
-export async function until(page, predicate, timeout = 15_000) {
+export async function until(page, predicate, timeout = 30_000) {
   const end = performance.now() + timeout;
   for (;;) {
     const now = await state(page);
