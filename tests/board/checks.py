@@ -280,7 +280,7 @@ def back_off(bench):
     cursor = board.cursor()
     try:
         board.run("systemctl start cv-agent", check=False)
-        time.sleep(25)
+        time.sleep(35)
         waits = re.findall(r"waiting (\d+) s", board.journal(cursor))
     finally:
         without_hook(bench)
