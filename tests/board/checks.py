@@ -55,7 +55,7 @@ def install(bench):
                      "--stream-mmap --stream-count=300 --stream-to=/dev/null 2>&1 | tr '\\r<' '\\n\\n' | grep fps | tail -n 1")
     report.line("v4l2-ctl on the same camera, nothing else running", seen.strip(" ,"))
 
-    edit = f"sed -i 's|^server = .*|server = \"vm-host:{bench.relay.port}\"|' {CONFIG}"
+    edit = f"sed -i 's|^server-addr = .*|server-addr = \"vm-host:{bench.relay.port}\"|' {CONFIG}"
     report.command(edit)
     board.run(edit)
     # so that the viewer knows the name; the machine's own would do
