@@ -4,12 +4,14 @@
 // live:    arrival -> newest undecoded -> decode -> newest decoded -> take()
 // in step: arrival -> compressed frames held -> detections name one -> decode -> take()
 //
-// At most one picture is being decoded and one is decoded and waiting. Frames held for their boxes
+// At most two pictures exist at a time, being decoded or decoded and waiting; two, so that a decoder
+// that takes longer than a frame's time still keeps up where there are processors. Frames held for their boxes
 // stay compressed: the detector names a frame only after it has searched it, up to a second or
 // more later, and tens of JPEGs cost less than one decoded picture.
 
 import { pageNow } from './clock.js';
 
+const MAX_PICTURES = 2;
 const MAX_HELD_FRAMES = 150;
 const MAX_HELD_BYTES = 8 << 20;
 const MAX_DETECTIONS = 64;
@@ -29,7 +31,9 @@ export class Stream {
   #inStep = false;
   #lastSeq = null;
   #next = null;
-  #decoding = false;
+  #decoding = 0;
+  #arrivals = 0;
+  #newestDecoded = 0;
   #ready = null;
   #held = [];
   #heldBytes = 0;
@@ -64,7 +68,7 @@ export class Stream {
 
   /** A frame has arrived. */
   frame(meta, blob) {
-    const frame = { meta, blob, arrivedUs: pageNow(), detections: null };
+    const frame = { meta, blob, order: ++this.#arrivals, arrivedUs: pageNow(), detections: null };
     this.counts.received++;
     if (this.#lastSeq !== null) {
       if (meta.seq < this.#lastSeq) this.#restarted();
@@ -116,6 +120,7 @@ export class Stream {
   take() {
     const ready = this.#ready;
     this.#ready = null;
+    this.#pump();
     if (ready) {
       this.counts.painted++;
       // Held frames, which are newer, may have been acknowledged already.
@@ -174,10 +179,11 @@ export class Stream {
   }
 
   async #pump() {
-    if (this.#decoding || !this.#next) return;
+    const pictures = this.#decoding + (this.#ready ? 1 : 0);
+    if (pictures >= MAX_PICTURES || !this.#next) return;
     const frame = this.#next;
     this.#next = null;
-    this.#decoding = true;
+    this.#decoding++;
     frame.decodeUs = pageNow();
     const generation = this.#generation;
     try {
@@ -190,12 +196,19 @@ export class Stream {
         this.acknowledge = Math.max(this.acknowledge ?? 0, frame.meta.seq);
       }
     }
-    this.#decoding = false;
+    this.#decoding--;
     this.#wake();
     this.#pump();
   }
 
   #decoded(frame, bitmap) {
+    // Two decoders may finish in the other order.
+    if (frame.order < this.#newestDecoded) {
+      bitmap.close();
+      this.counts.skipped++;
+      return;
+    }
+    this.#newestDecoded = frame.order;
     frame.blob = null;
     frame.bitmap = bitmap;
     frame.decodedUs = pageNow();

@@ -110,22 +110,37 @@ describe('stream.js', () => {
       ...args,
     );
 
-  test('live: one picture decodes, the newest waits, the rest is skipped', async () => {
+  test('live: two pictures at most, the newest waits, the rest is skipped', async () => {
     const seen = await withStream(async ({ stream, frame, decoding, open, finish }) => {
       for (const seq of [0, 1, 2, 3]) frame(seq);
       const first = decoding.map(({ blob }) => blob.seq);
-      await finish(); // 0
+      await finish(); // 0 waits, 1 decodes: 3 has to wait
       const second = decoding.map(({ blob }) => blob.seq);
-      await finish(); // 3 takes the place of 0, which nobody painted
+      await finish(); // 1 takes the place of 0, which nobody painted
+      await finish(); // and 3 that of 1
       const taken = stream.take();
       return { first, second, taken: taken.meta.seq, open: open.size, acknowledge: stream.acknowledge, counts: stream.counts };
     });
-    assert.deepEqual(seen.first, [0]);
-    assert.deepEqual(seen.second, [3]);
+    assert.deepEqual(seen.first, [0, 1]);
+    assert.deepEqual(seen.second, [1]);
     assert.equal(seen.taken, 3);
     assert.equal(seen.open, 1, 'only the one that was taken');
     assert.equal(seen.acknowledge, 3);
     assert.deepEqual(seen.counts, { received: 4, painted: 1, skipped: 3, missed: 0, undecodable: 0 });
+  });
+
+  test('a decoder that is overtaken does not bring an old picture back', async () => {
+    const seen = await withStream(async ({ stream, frame, decoding, open, finish }) => {
+      frame(0);
+      frame(1);
+      decoding.reverse();
+      await finish(); // 1
+      const first = stream.take();
+      first.bitmap.close();
+      await finish(); // 0
+      return [first.meta.seq, stream.take(), open.size];
+    });
+    assert.deepEqual(seen, [1, null, 0]);
   });
 
   test('gaps in the numbers are frames that never came', async () => {
