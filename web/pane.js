@@ -18,10 +18,20 @@ export class Pane {
   videoRate = new Rate();
   detectionRate = new Rate();
   latency = new LatencyHistory();
+  /** The camera's entry in `cameras`. */
+  info = null;
+  /** The agent's newest `stats`, or null. */
   stats = null;
+  /** A tutorial camera's lines of text, or null. */
   lines = null;
-  /** How much older than the picture the boxes on it are, in microseconds; null without boxes. */
+  /** What stands over the picture, or null. */
+  notice = null;
+  /** The detections whose boxes are on the picture, or null. */
+  boxesOf = null;
+  /** How much older than the picture they are, in microseconds; null without boxes. */
   boxesAge = null;
+  /** When the newest detections came, in `performance.now()` time; 0 for never. */
+  detectedAt = 0;
 
   #services;
   #picture;
@@ -66,9 +76,6 @@ export class Pane {
     return this.#stream.detections;
   }
 
-  /** When the newest detections came, in `performance.now()` time; 0 for never. */
-  detectedAt = 0;
-
   /** The picture's size, as text. */
   get sizeText() {
     return this.painted ? `${this.painted.width}×${this.painted.height}` : '';
@@ -111,18 +118,20 @@ export class Pane {
     if (!this.#watching) return;
     this.#watching = false;
     this.#services.emit('unwatch', { camera: this.name });
-    this.#stream.reset();
-    this.videoRate.reset();
-    this.detectionRate.reset();
+    this.#forget();
   }
 
   /** The connection is gone; the last picture stays. */
   disconnected() {
     this.#watching = false;
+    this.#forget();
+    this.stats = null;
+  }
+
+  #forget() {
     this.#stream.reset();
     this.videoRate.reset();
     this.detectionRate.reset();
-    this.stats = null;
   }
 
   frame(meta, blob) {
@@ -159,7 +168,7 @@ export class Pane {
 
   /** The numbers and words around the picture; a few times a second. */
   update(link, info, relayNow) {
-    this.info = info;
+    this.info = info ?? null;
     if (info && !this.painted) this.#picture.shape(info.width, info.height);
     const notice = noticeFor({
       link,
