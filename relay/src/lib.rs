@@ -20,7 +20,7 @@ mod http;
 pub mod hub;
 mod jpeg;
 mod metrics;
-mod peer;
+pub mod peer;
 mod server;
 mod sockets;
 mod tutorial;

@@ -1,7 +1,7 @@
 //! The relay as a daemon: settings, log, signals, readiness.
 #![forbid(unsafe_code)]
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -66,6 +66,7 @@ async fn run(args: &Args) -> anyhow::Result<()> {
     let interrupt = signal(SignalKind::interrupt())?;
     let terminate = signal(SignalKind::terminate())?;
     supervisor::ready();
+    log::info!("ready");
     let reporting = tokio::spawn(report(relay.hub().clone()));
     let outcome = serve(listener, relay, stop_signal(interrupt, terminate)).await;
     reporting.abort();
@@ -110,12 +111,28 @@ fn announce(config: &Config, address: SocketAddr) {
         }
     };
     log::info!("open http://{}", SocketAddr::new(opened, port));
+    if address.ip().is_unspecified()
+        && let Some(own) = address_on_the_network()
+    {
+        log::info!(
+            "open http://{} from other machines",
+            SocketAddr::new(own, port)
+        );
+    }
     log::info!(
         "port {port} on {}: {reach} may watch {} and may bring cameras {}",
         address.ip(),
         with(config.viewer_token.is_some()),
         with(config.agent_token.is_some()),
     );
+}
+
+/// This machine's address towards others: the one a packet to them would carry.
+fn address_on_the_network() -> Option<IpAddr> {
+    // Connecting a datagram socket sends nothing; 192.0.2.1 is reserved for documentation.
+    let socket = UdpSocket::bind(("0.0.0.0", 0)).ok()?;
+    socket.connect(("192.0.2.1", 9)).ok()?;
+    Some(socket.local_addr().ok()?.ip())
 }
 
 /// Keeps systemd informed: alive, and what the relay does.

@@ -1,15 +1,25 @@
-//! The connection under a request: its address, and the means to cut it.
+//! A TCP connection of the relay: its address, the means to cut it, and a lane for pictures.
+//!
+//! Socket.IO's library takes about 10 us of processor time to carry one picture to one viewer: a
+//! channel, a wake-up, a copy into its buffer. Pictures to viewers are by far the most that a relay
+//! sends, so they take a lane of their own onto the connection: the hub writes the ready-made
+//! WebSocket messages straight to the socket, between the library's own messages. What the socket
+//! does not take at once is written by a short-lived task; the library waits until it is.
 
-use std::io;
+use std::collections::VecDeque;
+use std::io::{self, IoSlice};
 use std::net::{Shutdown, SocketAddr};
 use std::pin::Pin;
-use std::sync::{Arc, Weak};
-use std::task::{Context, Poll, ready};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
+use bytes::{Buf as _, Bytes};
 use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::runtime::Handle;
 use tokio::sync::OwnedSemaphorePermit;
 
 /// Send buffer of a connection: with the windows it bounds what a slow viewer can hold.
@@ -21,11 +31,14 @@ const NOT_SENT_BYTES: u32 = 16 << 10;
 /// A peer that takes no byte for this long is gone, whatever its kernel says.
 const NO_PROGRESS: Duration = Duration::from_secs(20);
 
+/// Pieces written by one call.
+const MAX_PIECES: usize = 16;
+
 /// Who is at the other end of a connection; found in the extensions of its requests.
 #[derive(Clone, Debug)]
 pub struct Peer {
     address: SocketAddr,
-    stream: Weak<TcpStream>,
+    writer: Weak<Writer>,
 }
 
 impl Peer {
@@ -43,17 +56,165 @@ impl Peer {
 
     /// Ends the connection at once, also if a write to it is waiting.
     pub fn cut(&self) {
-        if let Some(stream) = self.stream.upgrade() {
+        if let Some(writer) = self.writer.upgrade() {
             // Fails if it is closed already.
-            let _ = SockRef::from(&*stream).shutdown(Shutdown::Both);
+            let _ = SockRef::from(writer.socket()).shutdown(Shutdown::Both);
+        }
+    }
+
+    /// Ends the connection after a time for last words.
+    pub fn cut_after(&self, time: Duration) {
+        let Some(writer) = self.writer.upgrade() else {
+            return;
+        };
+        let peer = self.clone();
+        writer.runtime.spawn(async move {
+            tokio::time::sleep(time).await;
+            peer.cut();
+        });
+    }
+
+    /// Writes `message` in one piece between the messages of the connection's owner. Never waits.
+    ///
+    /// The message must be whole as the owner's protocol sees it. A closed connection drops it.
+    pub fn send(&self, message: [Bytes; 2]) {
+        let Some(writer) = self.writer.upgrade() else {
+            return;
+        };
+        let mut lane = writer.lock();
+        // If something waits already, `finish` runs, or the owner's own bytes come first.
+        let may_write = lane.between_messages && lane.waiting.is_empty();
+        lane.waiting.extend(message);
+        if may_write {
+            writer.start(&mut lane);
         }
     }
 }
 
-/// A TCP connection that others can cut; it holds its place among the relay's connections.
+/// The sending side of a connection, shared by its owner and the lane for pictures.
+#[derive(Debug)]
+struct Writer {
+    half: OwnedWriteHalf,
+    /// Pictures may come from any thread.
+    runtime: Handle,
+    lane: Mutex<Lane>,
+}
+
+#[derive(Debug)]
+struct Lane {
+    /// The connection's owner is not in the middle of its own bytes.
+    between_messages: bool,
+    /// Bytes of pictures that the socket has not taken yet.
+    waiting: VecDeque<Bytes>,
+    /// The owner, if it waits for the lane.
+    owner: Option<Waker>,
+}
+
+impl Writer {
+    fn socket(&self) -> &TcpStream {
+        self.half.as_ref()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Lane> {
+        self.lane.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Writes what the socket takes now. After an error nothing waits any more: the reader of the
+    /// connection sees the same error and ends it.
+    fn write_waiting(&self, lane: &mut Lane) -> io::Result<()> {
+        while !lane.waiting.is_empty() {
+            let mut pieces = [IoSlice::new(&[]); MAX_PIECES];
+            let mut count = 0;
+            for (piece, bytes) in pieces.iter_mut().zip(&lane.waiting) {
+                *piece = IoSlice::new(bytes);
+                count += 1;
+            }
+            match self.half.try_write_vectored(&pieces[..count]) {
+                Ok(written) => take_away(&mut lane.waiting, written),
+                Err(err) if err.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                Err(err) => {
+                    lane.waiting.clear();
+                    return Err(err);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Begins to write what waits; the rest is left to [`Self::finish`].
+    fn start(self: &Arc<Self>, lane: &mut Lane) {
+        if self.write_waiting(lane).is_ok() && !lane.waiting.is_empty() {
+            let writer = self.clone();
+            self.runtime.spawn(async move { writer.finish().await });
+        }
+    }
+
+    /// Writes what waits, as the socket takes it, then lets the owner go on.
+    async fn finish(&self) {
+        loop {
+            let writable = self.half.writable().await;
+            let mut lane = self.lock();
+            let written = writable.and_then(|()| self.write_waiting(&mut lane));
+            if written.is_err() || lane.waiting.is_empty() {
+                lane.waiting.clear();
+                if let Some(owner) = lane.owner.take() {
+                    owner.wake();
+                }
+                return;
+            }
+        }
+    }
+
+    /// Writes `bytes` of the owner by `write`, unless pictures are on their way.
+    fn poll_own(
+        self: &Arc<Self>,
+        cx: &mut Context<'_>,
+        bytes: usize,
+        write: impl Fn(&OwnedWriteHalf) -> io::Result<usize>,
+    ) -> Poll<io::Result<usize>> {
+        loop {
+            let mut lane = self.lock();
+            if lane.between_messages && !lane.waiting.is_empty() {
+                lane.owner = Some(cx.waker().clone());
+                return Poll::Pending;
+            }
+            match write(&self.half) {
+                Ok(written) => {
+                    // The owner offers all it has: what is taken whole ends with a message.
+                    lane.between_messages = written == bytes;
+                    if lane.between_messages && !lane.waiting.is_empty() {
+                        self.start(&mut lane);
+                    }
+                    return Poll::Ready(Ok(written));
+                }
+                Err(err) if err.kind() == io::ErrorKind::WouldBlock => {
+                    drop(lane);
+                    ready!(self.socket().poll_write_ready(cx))?;
+                }
+                Err(err) => return Poll::Ready(Err(err)),
+            }
+        }
+    }
+}
+
+/// Removes the first `count` bytes.
+fn take_away(waiting: &mut VecDeque<Bytes>, mut count: usize) {
+    while let Some(first) = waiting.front_mut() {
+        if first.len() > count {
+            first.advance(count);
+            return;
+        }
+        count -= first.len();
+        waiting.pop_front();
+    }
+}
+
+/// A TCP connection that others can cut and send pictures on; it holds its place among the relay's
+/// connections.
 #[derive(Debug)]
 pub struct Connection {
-    stream: Arc<TcpStream>,
+    reader: OwnedReadHalf,
+    writer: Arc<Writer>,
     _place: OwnedSemaphorePermit,
 }
 
@@ -78,13 +239,23 @@ impl Connection {
                 .with_time(NO_PROGRESS)
                 .with_interval(NO_PROGRESS / 4),
         )?;
-        let stream = Arc::new(stream);
+        let (reader, half) = stream.into_split();
+        let writer = Arc::new(Writer {
+            half,
+            runtime: Handle::current(),
+            lane: Mutex::new(Lane {
+                between_messages: true,
+                waiting: VecDeque::new(),
+                owner: None,
+            }),
+        });
         let peer = Peer {
             address,
-            stream: Arc::downgrade(&stream),
+            writer: Arc::downgrade(&writer),
         };
         let connection = Self {
-            stream,
+            reader,
+            writer,
             _place: place,
         };
         Ok((connection, peer))
@@ -93,21 +264,11 @@ impl Connection {
 
 impl AsyncRead for Connection {
     fn poll_read(
-        self: Pin<&mut Self>,
+        mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        loop {
-            ready!(self.stream.poll_read_ready(cx))?;
-            match self.stream.try_read(buf.initialize_unfilled()) {
-                Ok(n) => {
-                    buf.advance(n);
-                    return Poll::Ready(Ok(()));
-                }
-                Err(err) if err.kind() == io::ErrorKind::WouldBlock => {}
-                Err(err) => return Poll::Ready(Err(err)),
-            }
-        }
+        Pin::new(&mut self.reader).poll_read(cx, buf)
     }
 }
 
@@ -117,27 +278,18 @@ impl AsyncWrite for Connection {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        loop {
-            ready!(self.stream.poll_write_ready(cx))?;
-            match self.stream.try_write(buf) {
-                Err(err) if err.kind() == io::ErrorKind::WouldBlock => {}
-                done => return Poll::Ready(done),
-            }
-        }
+        self.writer
+            .poll_own(cx, buf.len(), |half| half.try_write(buf))
     }
 
     fn poll_write_vectored(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-        bufs: &[io::IoSlice<'_>],
+        bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        loop {
-            ready!(self.stream.poll_write_ready(cx))?;
-            match self.stream.try_write_vectored(bufs) {
-                Err(err) if err.kind() == io::ErrorKind::WouldBlock => {}
-                done => return Poll::Ready(done),
-            }
-        }
+        let bytes = bufs.iter().map(|buf| buf.len()).sum();
+        self.writer
+            .poll_own(cx, bytes, |half| half.try_write_vectored(bufs))
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -149,6 +301,63 @@ impl AsyncWrite for Connection {
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(SockRef::from(&*self.stream).shutdown(Shutdown::Write))
+        Poll::Ready(SockRef::from(self.writer.socket()).shutdown(Shutdown::Write))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpListener;
+    use tokio::sync::Semaphore;
+
+    async fn pair() -> (Connection, Peer, TcpStream) {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let client = TcpStream::connect(listener.local_addr().unwrap());
+        let (client, accepted) = tokio::join!(client, listener.accept());
+        let place = Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap();
+        let (connection, peer) = Connection::new(accepted.unwrap().0, place).unwrap();
+        (connection, peer, client.unwrap())
+    }
+
+    /// Messages are a head of the letter, its length in thousands, and that many thousand letters.
+    #[tokio::test]
+    async fn both_lanes_arrive_whole_however_slowly_they_are_read() {
+        let (mut connection, peer, mut client) = pair().await;
+        let piece = |letter: u8| Bytes::from(vec![letter; 100_000]);
+        let reading = tokio::spawn(async move {
+            let mut order = Vec::new();
+            let mut message = vec![0; 200_000];
+            for _ in 0..60 {
+                client.read_exact(&mut message).await.unwrap();
+                assert!(message.iter().all(|byte| *byte == message[0]), "torn");
+                order.push(message[0]);
+            }
+            order
+        });
+        for _ in 0..20 {
+            peer.send([piece(b'p'), piece(b'p')]);
+            connection.write_all(&[b'o'; 200_000]).await.unwrap();
+            peer.send([piece(b'q'), piece(b'q')]);
+        }
+        let order = reading.await.unwrap();
+        let count = |letter| order.iter().filter(|byte| **byte == letter).count();
+        assert_eq!((count(b'p'), count(b'o'), count(b'q')), (20, 20, 20));
+    }
+
+    #[tokio::test]
+    async fn a_cut_ends_a_write_that_waits() {
+        let (mut connection, peer, _client) = pair().await;
+        let writing = tokio::spawn(async move {
+            loop {
+                if connection.write_all(&[0; 100_000]).await.is_err() {
+                    return;
+                }
+            }
+        });
+        peer.cut_after(Duration::from_millis(50));
+        writing.await.unwrap();
+        peer.send([Bytes::new(), Bytes::new()]);
     }
 }

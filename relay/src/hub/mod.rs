@@ -30,6 +30,7 @@ use tokio::sync::Notify;
 
 use crate::config::Config;
 use crate::metrics::{self, CameraSample, RelayMetrics};
+use crate::peer::Peer;
 
 pub use camera::{Camera, Polling};
 pub use publisher::{FrameRefused, PublishRefused, Publisher};
@@ -47,8 +48,17 @@ const HOUSEKEEPING: Duration = Duration::from_millis(500);
 /// Changes of the camera list within this time are told together.
 const LIST_SPACING: Duration = Duration::from_millis(200);
 
-/// A viewer's address at the outbox.
-pub type Recipient = Cow<'static, str>;
+/// A viewer's address at the outbox; cheap to clone.
+pub type Recipient = Arc<Address>;
+
+/// Where a viewer is reached.
+#[derive(Debug)]
+pub struct Address {
+    /// Its room, which holds nobody else.
+    pub room: Cow<'static, str>,
+    /// The lane for pictures, if its connection has one.
+    pub lane: Option<Peer>,
+}
 
 /// A frame as viewers get it.
 #[derive(Debug)]

@@ -201,10 +201,7 @@ fn say_last_words(socket: SocketRef, reason: &str) {
     let _ = socket.emit(event::REFUSED, &LastWords { message: reason });
     let _ = socket.disconnect();
     if let Some(peer) = peer {
-        tokio::spawn(async move {
-            tokio::time::sleep(LAST_WORDS).await;
-            peer.cut();
-        });
+        peer.cut_after(LAST_WORDS);
     }
 }
 

@@ -1,11 +1,12 @@
 //! The hub's way to viewers' sockets.
 
+use bytes::{BufMut as _, Bytes, BytesMut};
 use cv_protocol::{CameraInfo, NAMESPACE_VIEWERS, event, tutorial};
 use futures_util::FutureExt as _;
 use socketioxide::SocketIo;
 use socketioxide::operators::BroadcastOperators;
 
-use crate::hub::{Message, Outbox, Recipient};
+use crate::hub::{Frame, Message, Outbox, Recipient};
 
 /// A room holds one viewer each, so that a broadcast to many rooms encodes once for exactly those
 /// viewers.
@@ -24,11 +25,18 @@ impl SocketOutbox {
 }
 
 impl Outbox for SocketOutbox {
-    fn send(&self, recipients: Vec<Recipient>, message: Message<'_>) {
+    fn send(&self, mut recipients: Vec<Recipient>, message: Message<'_>) {
+        if let Message::Frame(frame) = message {
+            send_by_lane(&mut recipients, frame);
+            if recipients.is_empty() {
+                return;
+            }
+        }
         let Some(viewers) = self.viewers() else {
             return;
         };
-        let to = viewers.within(recipients);
+        let rooms: Vec<_> = recipients.iter().map(|to| to.room.clone()).collect();
+        let to = viewers.within(rooms);
         // The local adapter is done when it returns: there is nothing to wait for. Errors are
         // sockets that close or are full, which their own handlers and the stall limit deal with.
         let _ = match message {
@@ -60,9 +68,59 @@ impl Outbox for SocketOutbox {
         let Some(viewers) = self.viewers() else {
             return;
         };
-        for socket in viewers.within(vec![recipient.clone()]).sockets() {
+        for socket in viewers.within(vec![recipient.room.clone()]).sockets() {
             log::warn!("viewer {} dropped: {reason}", super::describe(&socket));
             super::say_last_words(socket, reason);
+        }
+    }
+}
+
+/// Sends a frame to those that have a lane for pictures, and takes them out of `recipients`.
+fn send_by_lane(recipients: &mut Vec<Recipient>, frame: &Frame) {
+    let mut encoded = None;
+    recipients.retain(|recipient| {
+        let Some(lane) = &recipient.lane else {
+            return true;
+        };
+        let message = encoded.get_or_insert_with(|| encode(frame));
+        lane.send(message.clone());
+        false
+    });
+}
+
+/// A `frame` event as two WebSocket messages of Engine.IO 4: a text (RFC 6455 opcode 1) with the
+/// packet, and its attachment (opcode 2). The picture is not copied.
+fn encode(frame: &Frame) -> [Bytes; 2] {
+    // Names and numbers cannot fail to serialize.
+    let meta = serde_json::to_string(&frame.meta).unwrap_or_default();
+    let packet = format!(
+        r#"451-{NAMESPACE_VIEWERS},["{}",{meta},{{"_placeholder":true,"num":0}}]"#,
+        event::FRAME
+    );
+    let mut heads = BytesMut::with_capacity(packet.len() + 2 * MAX_HEAD_BYTES);
+    put_head(&mut heads, OPCODE_TEXT, packet.len());
+    heads.put_slice(packet.as_bytes());
+    put_head(&mut heads, OPCODE_BINARY, frame.jpeg.len());
+    [heads.freeze(), frame.jpeg.clone()]
+}
+
+const OPCODE_TEXT: u8 = 1;
+const OPCODE_BINARY: u8 = 2;
+const MAX_HEAD_BYTES: usize = 10;
+
+/// Head of an unfragmented message of a server (RFC 6455, 5.2).
+fn put_head(out: &mut BytesMut, opcode: u8, length: usize) {
+    const FINAL: u8 = 0x80;
+    out.put_u8(FINAL | opcode);
+    match (u8::try_from(length), u16::try_from(length)) {
+        (Ok(short @ ..=125), _) => out.put_u8(short),
+        (_, Ok(medium)) => {
+            out.put_u8(126);
+            out.put_u16(medium);
+        }
+        _ => {
+            out.put_u8(127);
+            out.put_u64(length as u64);
         }
     }
 }

@@ -6,13 +6,15 @@ use std::time::Duration;
 
 use cv_protocol::{Shown, Unwatch, Watch, event};
 use serde::Deserialize;
+use socketioxide::ProtocolVersion;
 use socketioxide::extract::SocketRef;
 use socketioxide::handler::Value;
 use socketioxide::socket::{DisconnectReason, Socket};
 
 use super::{Greeter, On, answer_clock, argument, describe, refuse};
 use crate::config::admits;
-use crate::hub::{Hub, Viewer};
+use crate::hub::{Address, Hub, Viewer};
+use crate::peer::Peer;
 
 /// A viewer that has not sent `watch` by then is taken for the tutorial's page.
 const CHOOSE_WITHIN: Duration = Duration::from_secs(1);
@@ -36,8 +38,11 @@ impl Greeter for Viewers {
         if !admits(required, auth.token.as_deref()) {
             return Err("this relay asks viewers for a token, and this is not it".into());
         }
-        let room = Cow::Owned(socket.id.to_string());
-        let viewer = hub.admit(room).map_err(|err| err.to_string())?;
+        let address = Address {
+            room: Cow::Owned(socket.id.to_string()),
+            lane: lane_of(socket),
+        };
+        let viewer = hub.admit(address.into()).map_err(|err| err.to_string())?;
         let viewer = Arc::new(viewer);
         // The room holds this viewer alone; see the outbox.
         socket.join(socket.id);
@@ -132,6 +137,17 @@ fn on_viewer<T: serde::de::DeserializeOwned + 'static>(
             }
         }),
     );
+}
+
+/// The lane for pictures: a WebSocket that began as one, with Engine.IO 4.
+///
+/// A session that began with polling and was upgraded is known by the polling request, whose
+/// connection is another one; in Engine.IO 3 attachments carry a byte of their own.
+fn lane_of(socket: &Socket) -> Option<Peer> {
+    let began_as_websocket = query_value(socket, "transport").as_deref() == Some("websocket");
+    Peer::of(&socket.req_parts().extensions)
+        .filter(|_| began_as_websocket && socket.protocol() == ProtocolVersion::V5)
+        .cloned()
 }
 
 /// A value from the query of the connection's URL.
