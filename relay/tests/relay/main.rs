@@ -1,0 +1,16 @@
+//! The relay as its peers see it: a server on a free port, and clients that speak raw Socket.IO.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "helpers of tests are tests"
+)]
+
+mod agents;
+mod bounds;
+mod client;
+mod flow;
+mod http;
+mod in_process;
+mod program;
+mod rust_socketio_client;
+mod tutorial;
