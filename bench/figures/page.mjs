@@ -15,7 +15,8 @@ export async function run({ seconds }) {
     const page = await openPage(browser.context, `${relay.url}/`);
     await until(page, ({ panes }) => panes[0]?.seq > 30, 30_000);
     const devtools = await browser.context.newCDPSession(page);
-    await devtools.send('Performance.enable');
+    // Processor time of the main thread: on a busy machine, time on the clock says more about others.
+    await devtools.send('Performance.enable', { timeDomain: 'threadTicks' });
     const metrics = async () => {
       await devtools.send('HeapProfiler.collectGarbage');
       const { metrics: list } = await devtools.send('Performance.getMetrics');
@@ -42,7 +43,7 @@ export async function run({ seconds }) {
       { what: 'painted', unit: 'fps', ours: painted, bound: String(CLIP_FPS), met: painted > CLIP_FPS - 0.5 },
       { what: 'age when painted, median', unit: 'ms', ours: percentile(ages, 0.5), bound: '< 80', met: percentile(ages, 0.5) < 80 },
       { what: 'age when painted, 95th percentile', unit: 'ms', ours: percentile(ages, 0.95) },
-      { what: 'main thread busy', unit: '%', ours: busy, bound: '< 30', met: busy < 30 },
+      { what: 'main thread busy (its processor time)', unit: '%', ours: busy, bound: '< 30', met: busy < 30 },
       { what: 'JavaScript heap at the start', unit: 'MB', ours: first.JSHeapUsedSize / 1e6 },
       { what: `growth of the heap in ${Math.round(elapsed)} s`, unit: 'MB', ours: heap, bound: '< 1', met: heap < 1 },
     ];

@@ -21,7 +21,7 @@ export async function run({ seconds }) {
   await server.line(/Web client connected/);
   startAgent({ namespace: mine.board, host: mine.serverAddress, port: relay.port, detect: false });
   startTutorialClient(server.port, { namespace: theirs.board, host: theirs.serverAddress, detect: false });
-  await Promise.all([viewer.line(/"t":/), page.line(/"t":/)]);
+  await Promise.all([viewer.line(/"t":/, 60_000), page.line(/"t":/, 60_000)]);
 
   /** What both viewers saw in the next `time` seconds, a line a second. */
   const phase = async (time) => {

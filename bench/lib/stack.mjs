@@ -8,7 +8,7 @@ import { usage } from './usage.mjs';
  * `server` as `{percent, msPerPicture, mb}`; both programs still run.
  */
 export async function measure(server, start, { seconds, warmup, ...options }) {
-  const viewer = startLoad({ url: server.url, seconds: seconds + 2, warmup, ...options });
+  const viewer = startLoad({ url: server.url, seconds: seconds + 2, warmup, reconnect: true, ...options });
   await server.line(/(web client|viewer).*connected/i);
   const client = start();
   await client.line(/Successfully connected/);

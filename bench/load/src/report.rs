@@ -12,8 +12,8 @@ use tokio::time::Instant;
 use crate::viewer::Sample;
 use crate::{ViewArgs, seconds};
 
-/// How long to wait for the first picture.
-const FIRST_FRAME: Duration = Duration::from_secs(60);
+/// How long to wait for the first picture before the measurement starts without one.
+const FIRST_FRAME: Duration = Duration::from_secs(20);
 
 /// Processor time and memory of a process.
 #[derive(Clone, Copy)]
@@ -75,10 +75,9 @@ pub async fn collect(
     published: &Published,
 ) -> Result<Value> {
     if !args.idle {
-        // Whoever publishes may start after the viewers.
-        tokio::time::timeout(FIRST_FRAME, samples.recv())
-            .await
-            .with_context(|| format!("no picture for {FIRST_FRAME:?}"))?;
+        // Whoever publishes may start after the viewers. A relay that is too busy to deliver anything
+        // is measured as it is.
+        let _ = tokio::time::timeout(FIRST_FRAME, samples.recv()).await;
     }
     let start = Instant::now() + seconds(args.warmup);
     while let Ok(Some(_)) = tokio::time::timeout_at(start, samples.recv()).await {}
