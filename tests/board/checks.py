@@ -280,8 +280,12 @@ def back_off(bench):
     cursor = board.cursor()
     try:
         board.run("systemctl start cv-agent", check=False)
-        time.sleep(35)
-        waits = re.findall(r"waiting (\d+) s", board.journal(cursor))
+
+        def three_waits():
+            waits = re.findall(r"waiting (\d+) s", board.journal(cursor))
+            return waits if len(waits) >= 3 else None
+
+        waits = wait_for("three waits", three_waits, 120, every=2)
     finally:
         without_hook(bench)
     bench.report.line("seconds waited before the starts, beside RestartSec", ", ".join(["0", *waits]))
