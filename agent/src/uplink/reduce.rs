@@ -11,14 +11,16 @@ use super::window::Delivery;
 use crate::encode::Reduction;
 
 /// From the camera's own picture downwards, with the share of its bytes that is expected as long
-/// as none has been made.
-const LEVELS: [(Option<Reduction>, f64); 6] = [
+/// as none has been made. The shares depend on how well the camera compresses: these lie between
+/// a webcam's and those of a clip that is compressed hard.
+const LEVELS: [(Option<Reduction>, f64); 7] = [
     (None, 1.0),
-    (reduction(0, 45), 0.45),
-    (reduction(1, 60), 0.2),
-    (reduction(1, 35), 0.12),
-    (reduction(2, 50), 0.05),
-    (reduction(3, 40), 0.02),
+    (reduction(0, 45), 0.6),
+    (reduction(1, 60), 0.35),
+    (reduction(1, 35), 0.25),
+    (reduction(2, 50), 0.12),
+    (reduction(2, 30), 0.09),
+    (reduction(3, 40), 0.05),
 ];
 
 const fn reduction(halvings: u32, quality: u8) -> Option<Reduction> {
@@ -203,7 +205,7 @@ mod tests {
         let mut reducer = Reducer::new();
         reducer.captured(400_000);
         reducer.stalled();
-        assert_eq!(reducer.reduction(), LEVELS[5].0);
+        assert_eq!(reducer.reduction(), LEVELS[LEVELS.len() - 1].0);
         run(&mut reducer, &mut start, 400_000.0, 3_000_000.0, 10.0);
         assert_eq!(reducer.reduction(), None);
     }
