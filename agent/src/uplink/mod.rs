@@ -44,6 +44,9 @@ use session::Session;
 /// A connection that lasted so long worked.
 const PROVEN: Duration = Duration::from_secs(5);
 
+/// Reasons that are logged in one outage, so that a strange one cannot fill the log.
+const MOST_TOLD: usize = 16;
+
 /// Tells a task to end.
 #[derive(Clone, Debug)]
 pub struct Stop(watch::Receiver<bool>);
@@ -149,12 +152,13 @@ impl Uplink<'_> {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let mut backoff = Backoff::new();
         let reducer = Mutex::new(Reducer::new());
+        let mut told = Vec::new();
         loop {
             let since = Instant::now();
             let Err(err) = self.connect_and_serve(&reducer, &mut stop).await else {
                 return;
             };
-            self.report(&err);
+            self.report(&err, &mut told);
             // One that accepts and hangs up at once must not be knocked at without pause.
             if since.elapsed() > PROVEN {
                 backoff.reset();
@@ -200,15 +204,17 @@ impl Uplink<'_> {
             .await
     }
 
-    /// Logs each new reason once, at a level a person sees; its repetitions are details.
-    fn report(&self, err: &UplinkError) {
+    /// Logs each reason once in an outage, at a level a person sees; its repetitions are details.
+    fn report(&self, err: &UplinkError, told: &mut Vec<String>) {
         let endpoint = self.endpoint;
         let reason = err.to_string();
         let before = self.link.status();
         if before.connected {
             log::warn!("Disconnected from {endpoint}: {reason}; connecting again");
-        } else if before.failure.as_deref() != Some(&reason) {
+            told.clear();
+        } else if !told.contains(&reason) && told.len() < MOST_TOLD {
             log::warn!("Failed to connect to {endpoint}: {reason}; trying until it works");
+            told.push(reason.clone());
         } else {
             log::debug!("Failed to connect to {endpoint}: {reason}");
         }
