@@ -5,8 +5,15 @@ use std::path::PathBuf;
 
 use clap::builder::RangedU64ValueParser;
 use clap::{Parser, Subcommand};
+use cv_service::Program;
 
 use crate::config::{Config, Limits, Token};
+
+/// Where the relay's settings come from.
+pub const PROGRAM: Program = Program {
+    prefix: "CV_RELAY",
+    default_file: "/etc/cv-relay/config.toml",
+};
 
 /// Relays live annotated video from cv-agent to browsers.
 #[derive(Debug, Parser)]
@@ -91,5 +98,28 @@ impl From<&Args> for Config {
                 cameras_per_viewer: args.max_cameras_per_viewer,
             },
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_setting_has_its_row_in_the_documentation() {
+        let documentation = include_str!("../../docs/config.md");
+        let table = PROGRAM.table::<Args>();
+        for row in table.lines() {
+            assert!(
+                documentation.lines().any(|line| line == row),
+                "docs/config.md lacks {row}\nThe whole table:\n{table}"
+            );
+        }
+        let documented = documentation.matches("| `CV_RELAY_").count();
+        assert_eq!(
+            documented,
+            table.lines().count(),
+            "rows of settings that are gone"
+        );
     }
 }

@@ -7,17 +7,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use cv_relay::cli::{Args, Command};
+use cv_relay::cli::{Args, Command, PROGRAM};
 use cv_relay::hub::Hub;
 use cv_relay::{Config, app, serve};
-use cv_service::{Program, logging, supervisor};
+use cv_service::{logging, supervisor};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-
-const PROGRAM: Program = Program {
-    prefix: "CV_RELAY",
-    default_file: "/etc/cv-relay/config.toml",
-};
 
 /// How often the status is renewed where no watchdog asks for more.
 const STATUS_INTERVAL: Duration = Duration::from_secs(10);
