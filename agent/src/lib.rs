@@ -5,6 +5,10 @@
 //!                           '--> detect ----^
 //! ```
 //!
+//! Threads: `capture` waits for the source, `detect` computes, and the main thread has the network,
+//! signals and one tick a second. A runtime's workers and one thread for pictures that must be made
+//! smaller come on top, where they are needed.
+//!
 //! [`pipeline`] runs the threads, [`uplink`] speaks to the relay, [`mod@capture`] and
 //! [`mod@detect`] deliver frames and what is in them.
 

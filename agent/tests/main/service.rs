@@ -175,3 +175,20 @@ async fn a_reload_changes_rates_without_a_break_and_survives_mistakes() {
     let seconds = (captured[15] - captured[5]) as f64 / 1e6;
     assert!(seconds > 1.8, "10 frames within {seconds} s");
 }
+
+#[test]
+fn a_second_signal_ends_at_once_what_does_not_stop() {
+    let args = [
+        "--source",
+        "test@60",
+        "--no-detect",
+        "--test-hook",
+        "stuck-capture",
+    ];
+    let mut agent = Agent::start(&args);
+    agent.says("hangs from now on");
+    agent.signal("TERM");
+    agent.says("Stopping");
+    agent.signal("INT");
+    assert_eq!(agent.wait().0.code(), Some(130));
+}

@@ -115,7 +115,7 @@ async fn without_viewers_one_frame_every_three_seconds() {
 }
 
 #[tokio::test]
-async fn it_stops_by_itself_and_twice_told_at_once() {
+async fn it_stops_by_itself_after_the_given_time() {
     let (status, _) = Agent::start(&["--source", "test", "--no-detect", "--seconds", "0.2"]).wait();
     assert!(status.success());
 }
