@@ -3,7 +3,7 @@
 const NUMBER = new Intl.NumberFormat('en', { maximumSignificantDigits: 4, useGrouping: false });
 
 const show = (value) => (value === undefined || value === null ? ''
-  : typeof value === 'number' && !Number.isFinite(value) ? 'none came'
+  : typeof value === 'number' && !Number.isFinite(value) ? 'none'
   : typeof value === 'number' ? NUMBER.format(value) : String(value));
 
 /**
