@@ -22,41 +22,35 @@ pub struct InputFormat {
     pub height: usize,
     /// float32, uint8 or int8.
     pub element: ElementType,
-    /// The tensor's value is `pixel * scale + offset`, with a pixel of 0 to 255.
+    /// For red, green and blue: the tensor's value is `pixel * scale + offset`, with a pixel of 0
+    /// to 255.
+    pub channels: [Linear; 3],
+}
+
+/// A linear function of a pixel's value.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Linear {
+    /// What the value is multiplied by.
     pub scale: f32,
-    /// See `scale`.
+    /// What is added then.
     pub offset: f32,
 }
 
-/// How a model was trained to see pixels: `(pixel - mean) / std`.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Normalization {
-    /// The pixel value that becomes 0.
-    pub mean: f32,
-    /// The difference of pixel values that becomes 1; not 0.
-    pub std: f32,
-}
-
-impl Normalization {
-    /// Pixels become -1 to 1, as nearly all SSD models want them.
-    pub const USUAL: Self = Self {
-        mean: 127.5,
-        std: 127.5,
-    };
-}
+/// How nearly all SSD models were trained to see pixels: `(pixel - mean) / deviation`, -1 to 1.
+const USUAL: (f32, f32) = (127.5, 127.5);
 
 impl InputFormat {
     /// Understands a model's only input.
     ///
-    /// A float input takes normalised pixels: by `normalization` if the model says so, else
-    /// [`Normalization::USUAL`]. An integer input takes the pixels themselves (less 128 if signed),
-    /// which is what quantisation makes of the normal range, unless the model names both a
-    /// normalisation and a quantisation.
+    /// A float input takes normalised pixels: by the mean and deviation of each channel if the model
+    /// says so, else -1 to 1. An integer input takes the same in terms of its quantisation, if the
+    /// model names a normalisation or the quantisation is that of -1 to 1; otherwise it takes the
+    /// pixels themselves (less 128 if signed), as everybody feeds such models.
     ///
     /// # Errors
     ///
     /// What was found and what was expected.
-    pub fn of(model: &Model, normalization: Option<Normalization>) -> Result<Self, String> {
+    pub fn of(model: &Model, normalization: Option<[(f32, f32); 3]>) -> Result<Self, String> {
         let inputs: Vec<&Tensor> = model
             .inputs
             .iter()
@@ -88,22 +82,29 @@ impl InputFormat {
                 ));
             }
         };
-        let (scale, offset) = match (raw_offset, normalization, tensor.quantization) {
-            (None, normalization, _) => {
-                let Normalization { mean, std } = normalization.unwrap_or(Normalization::USUAL);
-                (1.0 / std, -mean / std)
+        let by_quantization = normalization.is_some()
+            || tensor
+                .quantization
+                .is_some_and(|quantization| is_usual(tensor.element, quantization));
+        let channel = |(mean, deviation): (f32, f32)| match (raw_offset, tensor.quantization) {
+            (None, _) => Linear {
+                scale: 1.0 / deviation,
+                offset: -mean / deviation,
+            },
+            (Some(_), Some(Quantization { scale, zero_point })) if by_quantization => {
+                let step = deviation * scale;
+                Linear {
+                    scale: 1.0 / step,
+                    offset: zero_point as f32 - mean / step,
+                }
             }
-            (
-                Some(_),
-                Some(Normalization { mean, std }),
-                Some(Quantization { scale, zero_point }),
-            ) => {
-                let step = std * scale;
-                (1.0 / step, zero_point as f32 - mean / step)
-            }
-            (Some(offset), _, _) => (1.0, offset),
+            (Some(offset), _) => Linear { scale: 1.0, offset },
         };
-        if !scale.is_finite() || !offset.is_finite() || scale == 0.0 {
+        let channels = normalization.unwrap_or([USUAL; 3]).map(channel);
+        if !channels
+            .iter()
+            .all(|channel| channel.scale.is_normal() && channel.offset.is_finite())
+        {
             return Err(format!(
                 "its normalization ({normalization:?}) and quantization ({:?}) make no sense",
                 tensor.quantization
@@ -113,9 +114,41 @@ impl InputFormat {
             width,
             height,
             element: tensor.element,
-            scale,
-            offset,
+            channels,
         })
+    }
+}
+
+/// Whether a quantised input covers -1 to 1, to half a step.
+fn is_usual(element: ElementType, quantization: Quantization) -> bool {
+    let least = if element == ElementType::I8 { -128 } else { 0 };
+    let Quantization { scale, zero_point } = quantization;
+    let real = |integer: i32| scale * (integer - zero_point) as f32;
+    let near = |real: f32, wanted: f32| (real - wanted).abs() < 0.51 * scale;
+    near(real(least), -1.0) && near(real(least + 255), 1.0)
+}
+
+impl InputFormat {
+    /// What becomes of a pixel, for people.
+    #[must_use]
+    pub fn describe(&self, named: bool) -> String {
+        let Self {
+            width,
+            height,
+            channels,
+            ..
+        } = self;
+        let each = |value: fn(&Linear) -> f32| channels.iter().map(value).collect::<Vec<_>>();
+        format!(
+            "stretched to {width}x{height}, red, green and blue times {:?} plus {:?} ({})",
+            each(|channel| channel.scale),
+            each(|channel| channel.offset),
+            if named {
+                "as its metadata says"
+            } else {
+                "as usual"
+            }
+        )
     }
 }
 
@@ -186,8 +219,7 @@ impl Resizer {
         let InputFormat {
             width,
             height,
-            scale,
-            offset,
+            channels,
             ..
         } = self.format;
         let stride = picture.width * 3;
@@ -204,8 +236,11 @@ impl Resizer {
             for (pixel, sample) in line.as_chunks_mut::<3>().0.iter_mut().zip(&self.columns) {
                 let at = |at: usize| self.row.get(at..at + 3).unwrap_or(&[0.0; 3]);
                 let (left, right) = (at(sample.left), at(sample.right));
-                for ((value, left), right) in pixel.iter_mut().zip(left).zip(right) {
-                    *value = convert((left + (right - left) * sample.weight) * scale + offset);
+                for (((value, left), right), channel) in
+                    pixel.iter_mut().zip(left).zip(right).zip(channels)
+                {
+                    let mixed = left + (right - left) * sample.weight;
+                    *value = convert(mixed * channel.scale + channel.offset);
                 }
             }
         }
@@ -233,8 +268,10 @@ mod tests {
             width,
             height,
             element,
-            scale: 1.0,
-            offset: 0.0,
+            channels: [Linear {
+                scale: 1.0,
+                offset: 0.0,
+            }; 3],
         }
     }
 
@@ -276,10 +313,10 @@ mod tests {
         };
         let mut out = [0_i8; 3];
         let mut wanted = format(1, 1, ElementType::I8);
-        (wanted.scale, wanted.offset) = (1.0, -128.0);
+        wanted.channels = [(1.0, -128.0); 3].map(|(scale, offset)| Linear { scale, offset });
         Resizer::new(wanted).resize(picture, TensorMut::I8(&mut out));
         assert_eq!(out, [-128, -1, 127]);
-        (wanted.scale, wanted.offset) = (2.0, -200.0);
+        wanted.channels = [(2.0, -200.0); 3].map(|(scale, offset)| Linear { scale, offset });
         Resizer::new(wanted).resize(picture, TensorMut::I8(&mut out));
         assert_eq!(out, [-128, 54, 127]);
     }

@@ -12,12 +12,15 @@ mod decode;
 mod engine;
 mod error;
 mod input;
+mod inspect;
 mod labels;
 mod model;
 mod output;
 mod select;
 mod track;
+mod trial;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -27,13 +30,16 @@ pub use config::{DetectorArgs, DetectorConfig, EngineChoice, LabelScore};
 pub use decode::{DecodeError, Rgb, RgbDecoder};
 pub use engine::EngineError;
 pub use error::DetectError;
+pub use inspect::{Inspection, inspect};
 pub use labels::{Labels, LabelsError};
 pub use model::ModelError;
 pub use output::{LayoutError, iou};
 pub use track::{TrackCounts, Tracker};
+pub use trial::serve as serve_trial;
 
 use engine::Engine;
 use input::{InputFormat, Resizer};
+use model::{Metadata, packed_labels};
 use output::{Facts, Layout, Limits, OutputInfo};
 
 /// What was loaded, for the start-up log and the text card.
@@ -115,13 +121,16 @@ impl Detector {
             engine,
             reason,
         } = select::select(config)?;
-        let labels = load_labels(config, &file)?;
-        let format = InputFormat::of(&file.model, None).map_err(|reason| DetectError::Input {
-            file: file.path.clone(),
-            reason,
+        let metadata = Metadata::read(&file.model, &file.bytes);
+        let (labels, _) = load_labels(config, &file, &metadata)?;
+        let format = InputFormat::of(&file.model, metadata.normalization).map_err(|reason| {
+            DetectError::Input {
+                file: file.path.clone(),
+                reason,
+            }
         })?;
         let limits = limits(config, &labels)?;
-        let outputs = OutputInfo::of(&file.model, Some(engine.output_shapes()));
+        let outputs = OutputInfo::of(&file.model, &metadata, Some(engine.output_shapes()));
         let layout = Layout::understand(&Facts {
             model: &file.model,
             file: &file.bytes,
@@ -253,12 +262,27 @@ fn search(
     })
 }
 
-fn load_labels(config: &DetectorConfig, file: &select::ModelFile) -> Result<Labels, DetectError> {
-    let Some(path) = config.labels.clone().or_else(|| file.own_labels()) else {
-        return Ok(Labels::default());
+/// Those that the user names, or lie beside one of our models, or are packed in the model; and
+/// where they come from, if there are any.
+fn load_labels(
+    config: &DetectorConfig,
+    file: &select::ModelFile,
+    metadata: &Metadata,
+) -> Result<(Labels, Option<PathBuf>), DetectError> {
+    let (path, bytes) = match config.labels.clone().or_else(|| file.own_labels()) {
+        Some(path) => {
+            let bytes = select::read(&path)?;
+            (path, bytes)
+        }
+        None => match packed_labels(metadata, &file.bytes) {
+            Some((name, bytes)) => (file.path.join(name), bytes.into_owned()),
+            None => return Ok((Labels::default(), None)),
+        },
     };
-    let bytes = select::read(&path)?;
-    Labels::parse(&bytes).map_err(|source| DetectError::Labels { file: path, source })
+    match Labels::parse(&bytes) {
+        Ok(labels) => Ok((labels, Some(path))),
+        Err(source) => Err(DetectError::Labels { file: path, source }),
+    }
 }
 
 fn limits(config: &DetectorConfig, labels: &Labels) -> Result<Limits, DetectError> {

@@ -9,6 +9,7 @@ use super::engine::tflite::TfLite;
 use super::engine::{Engine, EngineError, default_threads};
 use super::error::DetectError;
 use super::model::Model;
+use super::trial::{self, Outcome, Trial};
 
 /// Our models, the faster one first.
 const MODELS: [&str; 2] = [
@@ -125,9 +126,15 @@ pub fn select(config: &DetectorConfig) -> Result<Selected, DetectError> {
         EngineChoice::Auto => vec![EngineChoice::LiteRt, EngineChoice::TfLite],
     };
     let threads = config.threads.unwrap_or_else(default_threads);
+    // Our own models are known to run.
+    let trial = config.model.is_some().then(|| {
+        let named = config.trial.clone();
+        named.or_else(trial::own_program)
+    });
     let mut loader = Loader {
         library,
         threads,
+        trial: trial.flatten(),
         reasons: Vec::new(),
     };
     if let Some(path) = &config.model {
@@ -190,11 +197,18 @@ pub fn select(config: &DetectorConfig) -> Result<Selected, DetectError> {
 struct Loader {
     library: Result<PathBuf, Vec<PathBuf>>,
     threads: usize,
+    /// Program that tries a model before it is loaded here.
+    trial: Option<PathBuf>,
     reasons: Vec<String>,
 }
 
 impl Loader {
     fn load(&mut self, file: &ModelFile, engine: EngineChoice) -> Option<Box<dyn Engine>> {
+        if let Err(reason) = self.attempt(file, engine) {
+            log::debug!("{}: {reason}", file.path.display());
+            self.reasons.push(reason);
+            return None;
+        }
         let (bytes, model, threads) = (&file.bytes, &file.model, self.threads);
         let loaded: Result<Box<dyn Engine>, EngineError> = match (engine, &self.library) {
             (EngineChoice::LiteRt, Ok(library)) => {
@@ -211,6 +225,35 @@ impl Loader {
                 log::debug!("{}: {err}", file.path.display());
                 self.reasons.push(err.to_string());
                 None
+            }
+        }
+    }
+
+    /// Tries the model in a process of its own, if that is wanted.
+    fn attempt(&self, file: &ModelFile, engine: EngineChoice) -> Result<(), String> {
+        let (Some(program), library) = (&self.trial, self.library.as_deref()) else {
+            return Ok(());
+        };
+        if engine == EngineChoice::LiteRt && library.is_err() {
+            // Loading says so.
+            return Ok(());
+        }
+        let trial = Trial {
+            program,
+            engine,
+            library: library.ok(),
+            threads: self.threads,
+            file: &file.bytes,
+        };
+        match trial.run() {
+            Ok(Outcome::Works { .. }) => Ok(()),
+            Ok(Outcome::Fails(reason)) if engine == EngineChoice::LiteRt => {
+                Err(format!("LiteRT {reason}"))
+            }
+            Ok(Outcome::Fails(reason)) => Err(format!("tflite {reason}")),
+            Err(err) => {
+                log::warn!("Cannot try the model in a process of its own: {err}");
+                Ok(())
             }
         }
     }

@@ -2,9 +2,11 @@
 //!
 //! LiteRT's library is taken from `CV_AGENT_LITERT_LIB`; without it, what needs it is left out with
 //! a message (`scripts/test` always sets it).
-
 #![allow(clippy::unwrap_used)]
 
+mod errors;
+mod hostile;
+mod layouts;
 mod reference;
 
 use std::path::{Path, PathBuf};
@@ -34,19 +36,34 @@ fn root() -> &'static Path {
 }
 
 fn fixture(name: &str) -> PathBuf {
-    root().join("agent/tests/fixtures").join(name)
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures")).join(name)
 }
 
-/// Our own model in an engine; `None` if it is LiteRT and there is none.
-fn config(engine: EngineChoice) -> Option<DetectorConfig> {
+/// A model in an engine; `None` if that is LiteRT and there is none.
+fn config(model: PathBuf, engine: EngineChoice) -> Option<DetectorConfig> {
     let litert_lib = match engine {
         EngineChoice::LiteRt => Some(litert()?),
         _ => None,
     };
     Some(DetectorConfig {
-        model: Some(root().join("models/ssd_mobilenet_v2_oid_fp16.tflite")),
+        model: Some(model),
         engine,
         litert_lib,
         ..DetectorConfig::default()
     })
+}
+
+/// The model that is shipped.
+fn own_model() -> PathBuf {
+    root().join("models/ssd_mobilenet_v2_oid_fp16.tflite")
+}
+
+/// A JPEG of one colour.
+fn picture(colour: [u8; 3]) -> Vec<u8> {
+    let pixels = colour.repeat(64 * 48);
+    let mut jpeg = Vec::new();
+    jpeg_encoder::Encoder::new(&mut jpeg, 100)
+        .encode(&pixels, 64, 48, jpeg_encoder::ColorType::Rgb)
+        .unwrap();
+    jpeg
 }

@@ -3,7 +3,7 @@
 //! A library that was opened stays open, with its environment, for the life of the process:
 //! closing it while its threads wind down can crash.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{c_char, c_void};
 use std::path::{Path, PathBuf};
 use std::ptr;
@@ -108,10 +108,7 @@ impl Runtime {
                 get_tensor_index: *exports.get(b"LiteRtGetTensorIndex\0").map_err(missing)?,
             }
         };
-        let mut environment = ptr::null_mut();
-        // SAFETY: no options are passed; the out-parameter is valid.
-        let status = unsafe { (call.create_environment)(0, ptr::null(), &raw mut environment) };
-        check(status, "LiteRtCreateEnvironment").map_err(|err| library_error(path, err))?;
+        let environment = create_environment(&call).map_err(|err| library_error(path, err))?;
         Ok(Self {
             call,
             extra,
@@ -119,6 +116,33 @@ impl Runtime {
             _library: library,
         })
     }
+}
+
+/// Creates an environment that prints errors only: LiteRT tells standard error about every
+/// accelerator that it does not find.
+fn create_environment(call: &LiteRtFunctions) -> Result<sys::Environment, String> {
+    /// `kLiteRtEnvOptionTagMinLoggerSeverity`.
+    const MIN_SEVERITY: u32 = 25;
+    /// `kLiteRtAnyTypeInt`.
+    const INT: u32 = 2;
+    /// `LITERT_ERROR`.
+    const ERROR: i64 = 3;
+
+    // SAFETY: a plain struct of numbers, for which zeros are valid.
+    let mut quiet: sys::EnvOption = unsafe { std::mem::zeroed() };
+    quiet.tag = MIN_SEVERITY;
+    quiet.value.type_ = INT;
+    quiet.value.__bindgen_anon_1.int_value = ERROR;
+    let mut environment = ptr::null_mut();
+    // SAFETY: one option is passed, which is only read; the out-parameter is valid.
+    let status = unsafe { (call.create_environment)(1, &raw const quiet, &raw mut environment) };
+    if status == sys::kLiteRtStatusOk {
+        return Ok(environment);
+    }
+    // A library that does not know the option.
+    // SAFETY: no options are passed; the out-parameter is valid.
+    let status = unsafe { (call.create_environment)(0, ptr::null(), &raw mut environment) };
+    check(status, "LiteRtCreateEnvironment").map(|()| environment)
 }
 
 /// A model compiled by LiteRT, with the buffers of its inputs and outputs.
@@ -192,6 +216,7 @@ impl LiteRt {
         threads: usize,
     ) -> Result<Self, EngineError> {
         let runtime = Runtime::open(library)?;
+        check_names(model).map_err(load_error)?;
         Self::load_with(runtime, file.into(), model, threads).map_err(load_error)
     }
 
@@ -287,6 +312,21 @@ impl LiteRt {
             _file: file,
         })
     }
+}
+
+/// Ends of a graph are found by their names: two alike make the runtime throw.
+fn check_names(model: &Model) -> Result<(), String> {
+    let mut names = BTreeSet::new();
+    for &index in model.inputs.iter().chain(&model.outputs) {
+        let name = model.tensors.get(index).map(|tensor| &tensor.name);
+        if !names.insert(name) {
+            return Err(format!(
+                "two of its inputs and outputs are called {:?}",
+                name.map_or("", String::as_str)
+            ));
+        }
+    }
+    Ok(())
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -408,25 +448,50 @@ impl Loading {
         // SAFETY: the tensor belongs to the live model; the out-parameter is valid.
         let status = unsafe { (call.get_ranked_tensor_type)(tensor, &raw mut kind) };
         check(status, "LiteRtGetRankedTensorType")?;
-        let mut requirements = ptr::null_mut();
-        let get = match side {
-            Side::Input => call.get_compiled_model_input_buffer_requirements,
-            Side::Output => call.get_compiled_model_output_buffer_requirements,
-        };
-        // SAFETY: the compiled model is live; the requirements belong to it.
-        let status = unsafe { get(self.compiled, 0, position, &raw mut requirements) };
-        check(status, "LiteRtGetCompiledModelBufferRequirements")?;
+        let file = model
+            .tensors
+            .get(index)
+            .ok_or_else(|| format!("its tensor {index} does not exist"))?;
         let mut handle = ptr::null_mut();
-        // SAFETY: all are live, the out-parameter is valid.
-        let status = unsafe {
-            (call.create_managed_tensor_buffer_from_requirements)(
-                self.runtime.environment,
-                &raw const kind,
-                requirements,
-                &raw mut handle,
-            )
-        };
-        check(status, "LiteRtCreateManagedTensorBufferFromRequirements")?;
+        if kind.layout.rank() == 0 && !file.shape.is_empty() {
+            // Old exports leave the shapes of the last operator's outputs to it: the runtime asks
+            // for an empty buffer then, but takes one of the right size.
+            kind.layout.set_rank(file.shape.len() as u32);
+            for (size, &known) in kind.layout.dimensions.iter_mut().zip(&file.shape) {
+                *size = i32::try_from(known).unwrap_or(i32::MAX);
+            }
+            let size = file.element.bytes(file.count()).unwrap_or_default();
+            // SAFETY: all are live, the out-parameter is valid.
+            let status = unsafe {
+                (call.create_managed_tensor_buffer)(
+                    self.runtime.environment,
+                    sys::kLiteRtTensorBufferTypeHostMemory,
+                    &raw const kind,
+                    size,
+                    &raw mut handle,
+                )
+            };
+            check(status, "LiteRtCreateManagedTensorBuffer")?;
+        } else {
+            let mut requirements = ptr::null_mut();
+            let get = match side {
+                Side::Input => call.get_compiled_model_input_buffer_requirements,
+                Side::Output => call.get_compiled_model_output_buffer_requirements,
+            };
+            // SAFETY: the compiled model is live; the requirements belong to it.
+            let status = unsafe { get(self.compiled, 0, position, &raw mut requirements) };
+            check(status, "LiteRtGetCompiledModelBufferRequirements")?;
+            // SAFETY: all are live, the out-parameter is valid.
+            let status = unsafe {
+                (call.create_managed_tensor_buffer_from_requirements)(
+                    self.runtime.environment,
+                    &raw const kind,
+                    requirements,
+                    &raw mut handle,
+                )
+            };
+            check(status, "LiteRtCreateManagedTensorBufferFromRequirements")?;
+        }
         self.buffers.push(handle);
         let mut size = 0;
         // SAFETY: the buffer is live; the out-parameter is valid.
@@ -442,11 +507,7 @@ impl Loading {
             .iter()
             .map(|&size| usize::try_from(size).unwrap_or(1))
             .collect::<Vec<_>>();
-        let element = model
-            .tensors
-            .get(index)
-            .map(|tensor| tensor.element)
-            .ok_or_else(|| format!("its tensor {index} does not exist"))?;
+        let element = file.element;
         let bytes = element
             .bytes(shape.iter().product())
             .filter(|&bytes| bytes <= size)

@@ -93,7 +93,7 @@ fn check(model: &Model) -> Result<(), String> {
         if code.builtin != i32::from(code.old_builtin) || code.builtin > LAST_BUILTIN {
             return Err(format!(
                 "operator {} is newer than TensorFlow Lite 1.15, it needs LiteRT",
-                code.describe()
+                code.name()
             ));
         }
     }

@@ -1,11 +1,15 @@
 //! What a `.tflite` file says: its tensors, operators and buffers, read with every step checked.
 
-use std::ops::Range;
+use std::ops::{Range, RangeInclusive};
 
 use super::flatbuffer::{FlatbufferError, Table};
+use super::operators::{self, Numbers};
 
 /// Most tensors, operators and buffers of a model, each; larger than any model for a board.
 const MAX_COUNT: usize = 100_000;
+
+/// Scales that a quantised tensor may have: beyond, what runtimes compute from them overflows.
+const SCALES: RangeInclusive<f32> = 1e-20..=1e20;
 
 /// Why a file is not a model that can be run.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -77,6 +81,18 @@ impl ElementType {
             Self::F16 | Self::I16 | Self::U16 => count.checked_mul(2),
             Self::F32 | Self::I32 | Self::U32 => count.checked_mul(4),
             Self::I64 | Self::F64 => count.checked_mul(8),
+        }
+    }
+
+    /// Integers that may stand for 0.
+    fn zero_points(self) -> RangeInclusive<i64> {
+        match self {
+            Self::U8 => 0..=255,
+            Self::I8 => -128..=127,
+            Self::I4 => -8..=7,
+            Self::U16 => 0..=0xffff,
+            Self::I16 => -0x8000..=0x7fff,
+            _ => i64::from(i32::MIN)..=i64::from(i32::MAX),
         }
     }
 
@@ -161,12 +177,13 @@ pub struct OperatorCode {
 }
 
 impl OperatorCode {
-    /// Name, or number where there is none, and version.
+    /// Name, or number where there is none.
     #[must_use]
-    pub fn describe(&self) -> String {
-        match &self.custom {
-            Some(name) => format!("{name} (version {})", self.version),
-            None => format!("{} (version {})", self.builtin, self.version),
+    pub fn name(&self) -> String {
+        match (&self.custom, operators::name(self.builtin)) {
+            (Some(name), _) if self.builtin == super::builtin::CUSTOM => name.clone(),
+            (_, Some(name)) => name.into(),
+            _ => self.builtin.to_string(),
         }
     }
 }
@@ -184,6 +201,8 @@ pub struct Operator {
     pub intermediates: Vec<usize>,
     /// Kind of options, by the format's list; 0 for none.
     pub options_type: u8,
+    /// Some of the options.
+    pub numbers: Numbers,
     /// Where the bytes of custom options lie in the file.
     pub custom_options: Range<usize>,
 }
@@ -253,7 +272,7 @@ impl Model {
         };
         let signatures = collect(&root, 7, "signature", |table| read_signature(&table))?;
         graph.string(4, "graph name")?;
-        let model = Self {
+        let mut model = Self {
             description: root
                 .string(3, "description")?
                 .unwrap_or_default()
@@ -268,8 +287,26 @@ impl Model {
             metadata,
             signatures: signatures.len(),
         };
-        super::validate::validate(&model, &signatures)?;
+        super::validate::validate(&model, bytes, &signatures)?;
+        model.complete_shapes(bytes)?;
         Ok(model)
+    }
+
+    /// Fills in what old exports leave to the operator that post-processes detections: the shapes
+    /// of its outputs.
+    fn complete_shapes(&mut self, bytes: &[u8]) -> Result<(), ModelError> {
+        for operator in &self.operators {
+            let code = self.codes.get(operator.code);
+            if code.and_then(|code| code.custom.as_deref()) == Some(operators::POST_PROCESS) {
+                let options = operators::post_process(bytes, operator)?;
+                for (place, &output) in operator.outputs.iter().enumerate() {
+                    if let Some(tensor) = self.tensors.get_mut(output) {
+                        tensor.shape = options.shape(place);
+                    }
+                }
+            }
+        }
+        Ok(())
     }
 
     /// The constant value of a tensor as it lies in `file`; `None` if it is computed.
@@ -431,6 +468,13 @@ fn read_quantization(table: &Table<'_>, tensor: &mut Tensor) -> Result<(), Model
     }
     let scales = table.f32s(2, "quantization scales")?;
     let zero_points = table.i64s(3, "quantization zero points")?;
+    let allowed = tensor.element.zero_points();
+    if let Some(wrong) = zero_points.iter().find(|point| !allowed.contains(point)) {
+        return Err(inconsistent(format!(
+            "tensor {name:?} of {} has zero point {wrong}",
+            tensor.element.name()
+        )));
+    }
     if scales.is_empty() {
         return Ok(());
     }
@@ -445,12 +489,11 @@ fn read_quantization(table: &Table<'_>, tensor: &mut Tensor) -> Result<(), Model
             zero_points.len()
         )));
     }
-    if let Some(scale) = scales
-        .iter()
-        .find(|scale| !scale.is_finite() || **scale < 0.0)
-    {
+    // A channel that is all zeros may have a scale of 0.
+    let is_scale = |scale: f32| SCALES.contains(&scale) || (scale == 0.0 && scales.len() > 1);
+    if let Some(wrong) = scales.iter().find(|&&scale| !is_scale(scale)) {
         return Err(inconsistent(format!(
-            "tensor {name:?} has a scale of {scale}"
+            "tensor {name:?} has a scale of {wrong}"
         )));
     }
     let dimension = table.i32(6, 0)?;
@@ -468,11 +511,11 @@ fn read_quantization(table: &Table<'_>, tensor: &mut Tensor) -> Result<(), Model
     tensor.quantized_dimension = usize::try_from(dimension).unwrap_or_default();
     if let [scale] = scales[..] {
         let zero_point = zero_points.first().copied().unwrap_or_default();
-        let zero_point = i32::try_from(zero_point)
-            .map_err(|_| inconsistent(format!("tensor {name:?} has zero point {zero_point}")))?;
-        if scale > 0.0 {
-            tensor.quantization = Some(Quantization { scale, zero_point });
-        }
+        tensor.quantization = Some(Quantization {
+            scale,
+            // In range, as checked above.
+            zero_point: zero_point as i32,
+        });
     }
     Ok(())
 }
@@ -495,7 +538,7 @@ fn read_operator(table: &Table<'_>) -> Result<Operator, ModelError> {
     }
     let options_type = table.u8(3, 0)?;
     let options = table.table(4, "operator options")?;
-    super::validate::check_options(options_type, options.as_ref())?;
+    let numbers = operators::read_options(options_type, options.as_ref())?;
     table.vector(7, 1, "mutating inputs")?;
     Ok(Operator {
         code: table.u32(0, 0)? as usize,
@@ -503,6 +546,7 @@ fn read_operator(table: &Table<'_>) -> Result<Operator, ModelError> {
         outputs: indices(table, 2, "operator outputs")?,
         intermediates: indices(table, 8, "operator intermediates")?,
         options_type,
+        numbers,
         custom_options: table
             .vector(5, 1, "custom options")?
             .map_or(0..0, |options| {

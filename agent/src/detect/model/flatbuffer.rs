@@ -224,8 +224,8 @@ impl<'a> Table<'a> {
             what,
             at: vector.at,
         };
-        // The runtimes read it as a C string.
-        if self.bytes.get(vector.at + vector.len) != Some(&0) {
+        // The runtimes read it as a C string, which ends at the first 0.
+        if self.bytes.get(vector.end) != Some(&0) || vector.bytes().contains(&0) {
             return Err(not_text);
         }
         std::str::from_utf8(vector.bytes())

@@ -1,39 +1,26 @@
 //! Whether what a model says fits together: nothing that a runtime follows may lead astray.
 
-use super::file::{ElementType, Model, ModelError, Signature, inconsistent};
-use super::flatbuffer::{FlatbufferError, Table};
+use super::file::{ElementType, Model, ModelError, Signature, SignatureTensors, inconsistent};
+use super::operators;
 
 /// Most elements of one tensor: 256 MB of floats, far above any model for a board.
 const MAX_ELEMENTS: usize = 1 << 26;
 
-/// Checks the options of an operator, of which the runtimes read numbers and a few lists.
-pub(super) fn check_options(kind: u8, options: Option<&Table<'_>>) -> Result<(), FlatbufferError> {
-    let Some(options) = options else {
-        return Ok(());
-    };
-    options.check_numbers()?;
-    match kind {
-        // Lists of numbers: new shape of a RESHAPE, dimensions of a SQUEEZE.
-        17 | 30 => options.vector(0, 4, "operator's list of sizes").map(drop),
-        _ => Ok(()),
-    }
-}
-
 /// Checks that indices are in range, constants are complete and every tensor is written before
 /// it is read.
-pub(super) fn validate(model: &Model, signatures: &[Signature]) -> Result<(), ModelError> {
+pub(super) fn validate(
+    model: &Model,
+    file: &[u8],
+    signatures: &[Signature],
+) -> Result<(), ModelError> {
     check_tensors(model)?;
     check_order(model)?;
-    let used = signatures
-        .iter()
-        .flat_map(|signature| signature.inputs.iter().chain(&signature.outputs));
-    for (name, tensor) in used {
-        if *tensor >= model.tensors.len() {
-            return Err(inconsistent(format!(
-                "signature entry {name:?} is tensor {tensor} of {}",
-                model.tensors.len()
-            )));
-        }
+    for operator in &model.operators {
+        operators::check(model, file, operator)?;
+    }
+    for signature in signatures {
+        check_signature("inputs", &signature.inputs, &model.inputs)?;
+        check_signature("outputs", &signature.outputs, &model.outputs)?;
     }
     for (name, buffer) in &model.metadata {
         if *buffer >= model.buffers.len() {
@@ -44,6 +31,26 @@ pub(super) fn validate(model: &Model, signatures: &[Signature]) -> Result<(), Mo
         }
     }
     Ok(())
+}
+
+/// A signature names each end of the graph once.
+fn check_signature(
+    what: &str,
+    named: &SignatureTensors,
+    graph: &[usize],
+) -> Result<(), ModelError> {
+    let sorted = |mut tensors: Vec<usize>| {
+        tensors.sort_unstable();
+        tensors
+    };
+    let tensors = sorted(named.iter().map(|(_, tensor)| *tensor).collect());
+    if tensors == sorted(graph.to_vec()) {
+        Ok(())
+    } else {
+        Err(inconsistent(format!(
+            "its signature has {what} {tensors:?}, its graph {graph:?}"
+        )))
+    }
 }
 
 fn check_tensors(model: &Model) -> Result<(), ModelError> {

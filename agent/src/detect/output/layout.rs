@@ -11,10 +11,7 @@ use crate::detect::Detection;
 use crate::detect::engine::TensorRef;
 use crate::detect::input::InputFormat;
 use crate::detect::labels::Labels;
-use crate::detect::model::{ElementType, Model, Quantization, builtin};
-
-/// Name of the operator that ends most detection models.
-const POST_PROCESS: &str = "TFLite_Detection_PostProcess";
+use crate::detect::model::{ElementType, Metadata, Model, POST_PROCESS, Quantization, builtin};
 
 /// What is expected, for messages.
 const EXPECTED: &str = "expected boxes [1, N, 4], classes [1, N], scores [1, N] and a count [1], \
@@ -55,7 +52,7 @@ pub enum LayoutError {
 /// One output of a model.
 #[derive(Clone, Debug, PartialEq)]
 pub struct OutputInfo {
-    /// May be empty.
+    /// As the metadata has it, or else the tensor; may be empty.
     pub name: String,
     /// As the engine worked it out, or else as the file says.
     pub shape: Vec<usize>,
@@ -71,7 +68,7 @@ pub struct OutputInfo {
 impl OutputInfo {
     /// The outputs of a model, with shapes as `shapes` has them where it is given.
     #[must_use]
-    pub fn of(model: &Model, shapes: Option<&[Vec<usize>]>) -> Vec<Self> {
+    pub fn of(model: &Model, metadata: &Metadata, shapes: Option<&[Vec<usize>]>) -> Vec<Self> {
         let outputs = model.outputs.iter().enumerate();
         outputs
             .filter_map(|(position, &index)| {
@@ -83,12 +80,15 @@ impl OutputInfo {
                         code.and_then(|code| code.custom.as_deref()) == Some(POST_PROCESS)
                     })
                     .and_then(|operator| operator.outputs.iter().position(|&at| at == index));
+                let shape = shapes.and_then(|shapes| shapes.get(position));
+                let described = metadata.outputs.get(position);
+                let name = match described {
+                    Some(described) if !described.is_empty() => described,
+                    _ => &tensor.name,
+                };
                 Some(Self {
-                    name: tensor.name.clone(),
-                    shape: shapes
-                        .and_then(|shapes| shapes.get(position))
-                        .unwrap_or(&tensor.shape)
-                        .clone(),
+                    name: name.clone(),
+                    shape: shape.unwrap_or(&tensor.shape).clone(),
                     element: tensor.element,
                     quantization: tensor.quantization,
                     post_process,
