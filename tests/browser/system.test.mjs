@@ -11,6 +11,8 @@ import { witness } from './lib/viewer.mjs';
 const CAMERA = 'clip';
 /** Engines differ a hundredfold in speed, and test machines are busy: wait long, not often. */
 const PATIENCE = 60_000;
+/** What hangs fails, and says where. */
+const LIMIT = { timeout: 4 * PATIENCE };
 
 let browser;
 let relay;
@@ -46,7 +48,7 @@ const showsBoxes = () =>
 const notice = (kind) => until(page, ({ panes: [pane] }) => pane?.notice?.kind === kind, PATIENCE);
 const noNotice = () => until(page, ({ panes: [pane] }) => pane && pane.notice === null, PATIENCE);
 
-test('the clip moves on the canvas', async () => {
+test('the clip moves on the canvas', LIMIT, async () => {
   await paints(5);
   const first = await fingerprint(page);
   await paints(30);
@@ -56,7 +58,7 @@ test('the clip moves on the canvas', async () => {
   assert.ok(panes[0].videoFps > 5, `${panes[0].videoFps} fps`);
 });
 
-test('boxes lie over their own picture where the detections say', async () => {
+test('boxes lie over their own picture where the detections say', LIMIT, async () => {
   await page.click('[data-mode=step]');
   let checked = 0;
   const labels = new Set();
@@ -88,7 +90,7 @@ test('boxes lie over their own picture where the detections say', async () => {
   await page.click('[data-mode=live]');
 });
 
-test('the picture on the canvas is the clip’s', async () => {
+test('the picture on the canvas is the clip’s', LIMIT, async () => {
   const pictures = clip().map((jpeg) => `data:image/jpeg;base64,${jpeg.toString('base64')}`);
   await paints(1);
   const shown = await page.evaluate(() => {
@@ -120,7 +122,7 @@ test('the picture on the canvas is the clip’s', async () => {
   assert.ok(best < 1, `nearest of the clip's pictures differs by ${best} per value`);
 });
 
-test('the card’s text follows the detections', async () => {
+test('the card’s text follows the detections', LIMIT, async () => {
   const texts = new Set();
   for (const end = performance.now() + PATIENCE; texts.size < 2; ) {
     assert.ok(performance.now() < end, `the card kept saying ${[...texts]}`);
@@ -146,7 +148,7 @@ test('the card’s text follows the detections', async () => {
   }
 });
 
-test('the numbers are known', async () => {
+test('the numbers are known', LIMIT, async () => {
   const { panes } = await until(
     page,
     ({ panes: [pane] }) => pane.latency?.total != null && pane.latency.uplink != null && pane.detectFps > 0,
@@ -158,7 +160,7 @@ test('the numbers are known', async () => {
   await page.waitForFunction(() => document.querySelector('#agent').textContent.includes('MB'));
 });
 
-test('the page recovers after the relay was stopped and started again', async () => {
+test('the page recovers after the relay was stopped and started again', LIMIT, async () => {
   const { port } = relay;
   await relay.stop();
   await notice('lost');
@@ -168,7 +170,7 @@ test('the page recovers after the relay was stopped and started again', async ()
   await showsBoxes();
 });
 
-test('the page recovers after the relay was killed', async () => {
+test('the page recovers after the relay was killed', LIMIT, async () => {
   const { port } = relay;
   await relay.stop('SIGKILL');
   await notice('lost');
@@ -177,7 +179,7 @@ test('the page recovers after the relay was killed', async () => {
   await paints(10);
 });
 
-test('the page recovers after the agent was stopped and started again', async () => {
+test('the page recovers after the agent was stopped and started again', LIMIT, async () => {
   await agent.stop();
   await notice('offline');
   agent = startAgent(relay.url, { source: CLIP, name: CAMERA });

@@ -9,6 +9,9 @@ import { fileURLToPath } from 'node:url';
 const ROOT = fileURLToPath(new URL('../../../', import.meta.url));
 const TARGET = process.env.CARGO_TARGET_DIR ?? `${ROOT}target`;
 
+/** Time that a program has to end when asked to. */
+const STOP_MS = 20_000;
+
 /** Where a program lies: named by an environment variable, or where cargo puts it. */
 function binary(variable, name) {
   const path = process.env[variable] ?? `${TARGET}/release/${name}`;
@@ -59,13 +62,17 @@ class Program {
     return this.#child.pid;
   }
 
-  /** Ends it with `signal` and waits until it is gone. */
+  /** Ends it with `signal` and waits until it is gone; one that stays is killed, and an error. */
   async stop(signal = 'SIGTERM') {
     process.removeListener('exit', this.#kill);
-    if (this.#child.exitCode === null && this.#child.signalCode === null) {
-      const exit = once(this.#child, 'exit');
-      this.#child.kill(signal);
-      await exit;
+    if (this.#child.exitCode !== null || this.#child.signalCode !== null) return;
+    const exit = once(this.#child, 'exit');
+    this.#child.kill(signal);
+    const timer = setTimeout(this.#kill, STOP_MS);
+    await exit;
+    clearTimeout(timer);
+    if (this.#child.signalCode === 'SIGKILL' && signal !== 'SIGKILL') {
+      throw new Error(`${this.#name} did not end on ${signal}; it said:\n${this.lines.join('\n')}`);
     }
   }
 }
