@@ -51,10 +51,8 @@ export async function run({ seconds }) {
     },
     { what: 'ours over the bare write loop', ours: cost(ours) / cost(bare), bound: '<= 2.4', met: cost(ours) <= 2.4 * cost(bare) },
     { what: 'Node socket.io over ours', ours: cost(node) / cost(ours), bound: '>= 1.5', met: cost(node) >= 1.5 * cost(ours) },
-    {
-      what: 'tutorial over ours, the better of its two', ours: Math.min(cost(tutorial), cost(tutorialTen)) / cost(ours),
-      bound: '>= 50', met: Math.min(cost(tutorial), cost(tutorialTen)) >= 50 * cost(ours),
-    },
+    { what: 'tutorial over ours, its one viewer at 30 fps', ours: cost(tutorial) / cost(ours), bound: '>= 50', met: cost(tutorial) >= 50 * cost(ours) },
+    { what: 'tutorial over ours, its ten viewers at 3 fps', ours: cost(tutorialTen) / cost(ours) },
     {
       what: 'slowest viewer', unit: 'fps', ours: ours.fps.min,
       others: { [names.bare]: bare.fps.min, [names.node]: node.fps.min, [names.one]: tutorial.fps.min, [names.ten]: tutorialTen.fps.min },
