@@ -24,7 +24,9 @@ def test_a_viewer_receives_frames_and_detections(relay, agent, transports):
     assert (found["camera"], found["seq"]) == ("front", 19)
     assert found["objects"] == [{"label": "Dog", "score": 0.875, "box": [0.1, 0.2, 0.3, 0.4]}]
     viewer.close()
-    agent.wait_for_viewers(0)
+    # A client that only polls may end without saying so; the relay then waits for its ping.
+    if "websocket" in transports:
+        agent.wait_for_viewers(0)
 
 
 def test_the_clock_is_answered(relay):
