@@ -425,6 +425,6 @@ def long_run(bench):
         raise Failed(f"memory grew by {growth} kB in the second half, or descriptors were lost: {figures[-1][1]}")
 
 
-SHORT = [install, video, reload, wrong_settings, unplug, frozen, relay_gone, network_cut, power_cut, watchdog_capture,
-         watchdog_detect, back_off, sandbox, instance, upgrade]
+SHORT = [install, video, unplug, relay_gone, network_cut, watchdog_capture, watchdog_detect, power_cut, frozen, reload,
+         wrong_settings, back_off, sandbox, instance, upgrade]
 LONG = [many_unplugs, long_run]

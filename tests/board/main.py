@@ -116,6 +116,8 @@ def main():
                     break
             else:
                 print(f"    passed in {part['took']:.0f} s", flush=True)
+            if args.report:
+                bench.report.write(args.report, header(args, began, boot, load_before))
     finally:
         if bench.viewer:
             bench.viewer.stop()
@@ -126,24 +128,24 @@ def main():
             bench.board.tool("stop", "--now")
 
     failed = sum(part["failed"] is not None for part in bench.report.parts)
-    if args.report:
-        commit = subprocess.run(["git", "-C", ROOT, "rev-parse", "--short", "HEAD"], stdout=subprocess.PIPE, text=True).stdout.strip()
-        cpu, load = host()
-        qemu = subprocess.run(["qemu-system-aarch64", "--version"], stdout=subprocess.PIPE, text=True).stdout.split("\n")[0]
-        header = (
-            "# The agent as a service on an arm64 machine with a USB camera\n\n"
-            f"Written by `scripts/test-board{''.join(' ' + a for a in extra_arguments(args))}` on {time.strftime('%Y-%m-%d %H:%M', time.gmtime(began))} UTC, "
-            f"commit {commit}.\n\n"
-            f"- Machine: Debian 12 arm64 with systemd, emulated ({qemu}, two cores, Cortex-A72) on {cpu}; "
-            f"boot {boot:.0f} s. The host's load was {load_before} before and {load} after the run. Emulation is many times "
-            "slower than a Raspberry Pi: figures show that things work and how they relate, not a board's speed.\n"
-            "- Camera: an emulated UVC webcam that plays `models/clip/demo.mjpeg` at 640x480 and 30 fps.\n"
-            "- Relay and viewer run on the host.\n"
-            f"- Packages: {', '.join(p.name for p in args.package)}.\n")
-        bench.report.write(args.report, header)
-        print(f"report: {args.report}")
     print(f"{len(bench.report.parts) - failed} passed, {failed} failed")
     sys.exit(1 if failed else 0)
+
+
+def header(args, began, boot, load_before):
+    commit = subprocess.run(["git", "-C", ROOT, "rev-parse", "--short", "HEAD"], stdout=subprocess.PIPE, text=True).stdout.strip()
+    cpu, load = host()
+    qemu = subprocess.run(["qemu-system-aarch64", "--version"], stdout=subprocess.PIPE, text=True).stdout.split("\n")[0]
+    return (
+        "# The agent as a service on an arm64 machine with a USB camera\n\n"
+        f"Written by `scripts/test-board{''.join(' ' + a for a in extra_arguments(args))}` on "
+        f"{time.strftime('%Y-%m-%d %H:%M', time.gmtime(began))} UTC, commit {commit}.\n\n"
+        f"- Machine: Debian 12 arm64 with systemd, emulated ({qemu}, two cores, Cortex-A72) on {cpu}; "
+        f"boot {boot:.0f} s. The host's load was {load_before} before and {load} after the run (two cores). Emulation is many "
+        "times slower than a Raspberry Pi: figures show that things work and how they relate, not a board's speed.\n"
+        "- Camera: an emulated UVC webcam that plays `models/clip/demo.mjpeg` at 640x480 and 30 fps.\n"
+        "- Relay and viewer run on the host.\n"
+        f"- Packages: {', '.join(p.name for p in args.package)}.\n")
 
 
 def extra_arguments(args):
