@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use crate::capture::v4l2::{self, Control, Intervals, Modes, Sizes};
+use crate::capture::v4l2::{self, Control, Interval, Intervals, Modes, Sizes};
 use crate::frame::Resolution;
 
 /// What `cv-agent cameras` is told.
@@ -55,8 +55,15 @@ struct Format {
 struct Size {
     /// `640x480`, or a range.
     size: String,
-    /// Frames per second, single rates or ranges.
-    fps: Vec<String>,
+    /// Frames per second: single rates, or the slowest and fastest of a range.
+    fps: Vec<Rates>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+enum Rates {
+    One(f32),
+    Range { from: f32, to: f32 },
 }
 
 /// Lists the video devices of this machine on standard output.
@@ -125,11 +132,32 @@ fn formats(modes: &Modes) -> Vec<Format> {
                 .iter()
                 .map(|size| Size {
                     size: Sizes::to_string(&size.sizes),
-                    fps: size.intervals.iter().map(Intervals::to_string).collect(),
+                    fps: size.intervals.iter().filter_map(rates).collect(),
                 })
                 .collect(),
         })
         .collect()
+}
+
+/// To a hundredth; `None` where the driver wrote nonsense.
+fn rates(intervals: &Intervals) -> Option<Rates> {
+    let fps = |interval: Interval| Some((interval.fps()? * 100.0).round() / 100.0);
+    Some(match *intervals {
+        Intervals::One(interval) => Rates::One(fps(interval)?),
+        Intervals::Range(shortest, longest) => Rates::Range {
+            from: fps(longest)?,
+            to: fps(shortest)?,
+        },
+    })
+}
+
+impl std::fmt::Display for Rates {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::One(fps) => write!(f, "{fps}"),
+            Self::Range { from, to } => write!(f, "{from} to {to}"),
+        }
+    }
 }
 
 fn describe(devices: &[Device]) -> String {
@@ -156,26 +184,27 @@ fn describe_one(out: &mut String, device: &Device) -> std::fmt::Result {
     }
     let name = device.camera.as_ref().map_or("", |camera| &camera.name);
     writeln!(out, "{}  {name}", device.device.display())?;
-    if let Some(stable_name) = &device.stable_name {
-        writeln!(out, "  always at  {}", stable_name.display())?;
-    }
     if let Some(problem) = &device.problem {
         writeln!(out, "  cannot be used: {problem}")?;
     }
     let Some(camera) = &device.camera else {
         return Ok(());
     };
+    if let Some(stable_name) = &device.stable_name {
+        writeln!(out, "  always at  {}", stable_name.display())?;
+    }
     writeln!(out, "  driver     {}, {}", camera.driver, camera.bus)?;
-    for format in &camera.formats {
-        let usable = if format.usable { "" } else { ", not used" };
-        writeln!(
-            out,
-            "  {:<10} {}{usable}",
-            format.format, format.description
-        )?;
+    for format in camera.formats.iter().filter(|format| format.usable) {
+        writeln!(out, "  {:<10} {}", format.format, format.description)?;
         for size in &format.sizes {
-            writeln!(out, "    {:<11} {} fps", size.size, size.fps.join(", "))?;
+            let fps: Vec<_> = size.fps.iter().map(Rates::to_string).collect();
+            writeln!(out, "    {:<11} {} fps", size.size, fps.join(", "))?;
         }
+    }
+    let others = camera.formats.iter().filter(|format| !format.usable);
+    let others: Vec<_> = others.map(|format| format.format.as_str()).collect();
+    if !others.is_empty() {
+        writeln!(out, "  not used   {}", others.join(", "))?;
     }
     if !camera.controls.is_empty() {
         writeln!(out, "  --control NAME=VALUE")?;
@@ -183,7 +212,7 @@ fn describe_one(out: &mut String, device: &Device) -> std::fmt::Result {
     for control in &camera.controls {
         write!(out, "    {}: {}", control.name, control.kind)?;
         if let Some(value) = control.value {
-            write!(out, "; now {value}, made with {}", control.default)?;
+            write!(out, "; now {value}, default {}", control.default)?;
         }
         match control.unavailable {
             Some(why) => writeln!(out, " ({why})")?,
@@ -230,13 +259,14 @@ mod tests {
             "/dev/video0  HD Pro Webcam C920\n",
             "  always at  /dev/v4l/by-id/usb-C920-video-index0\n",
             "    640x480     30, 24, 20, 15, 10, 7.5, 5 fps\n",
-            "  H264       , not used\n",
+            "  not used   H264\n",
             "\n/dev/video1  \n  cannot be used: /dev/video1 is",
         ] {
             assert!(text.contains(part), "{part:?} is not in\n{text}");
         }
         let json = serde_json::to_value(&devices).unwrap();
         assert_eq!(json[0]["formats"][2]["sizes"][0]["size"], "640x480");
+        assert_eq!(json[0]["formats"][2]["sizes"][0]["fps"][5], 7.5);
         assert_eq!(json[0]["formats"][1]["usable"], false);
         assert!(json[1].get("name").is_none());
         assert!(json[1]["problem"].is_string());

@@ -19,10 +19,12 @@ pub enum CaptureError {
         present: Vec<String>,
     },
     /// Another program uses the camera.
-    #[error("{} is in use by another program", device.display())]
+    #[error("{} is in use by {}", device.display(), user.as_deref().unwrap_or("another program"))]
     Busy {
         /// The device.
         device: PathBuf,
+        /// Name and process id of that program, if we may know.
+        user: Option<String>,
         /// What the driver said.
         source: io::Error,
     },

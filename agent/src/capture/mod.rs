@@ -23,12 +23,12 @@ mod split;
 mod test_picture;
 pub(crate) mod v4l2;
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use bytes::Bytes;
 use cv_protocol::Timestamp;
 
+use self::v4l2::Fingerprint;
 use crate::frame::Resolution;
 
 pub use error::CaptureError;
@@ -113,7 +113,7 @@ impl Default for Wanted {
 
 /// Opens one source again and again, as long as the agent runs.
 ///
-/// It remembers two things: the stable name of a camera, so that `/dev/video0` that comes back as
+/// It remembers two things: which camera it was, so that `/dev/video0` that comes back as
 /// `/dev/video2` is found; and that the source has worked once, after which no fault of it is
 /// taken for a bad setting.
 #[derive(Debug)]
@@ -121,8 +121,8 @@ pub struct Opener {
     spec: SourceSpec,
     wanted: Wanted,
     opened_once: bool,
-    /// Under `/dev/v4l/by-id`, since the camera was opened first.
-    stable_name: Option<PathBuf>,
+    /// The camera that was opened last.
+    camera: Option<Fingerprint>,
 }
 
 impl Opener {
@@ -133,28 +133,32 @@ impl Opener {
             spec,
             wanted,
             opened_once: false,
-            stable_name: None,
+            camera: None,
         }
     }
 
     /// Opens the source; may take two seconds, in which a command or an address is given the
     /// chance to fail at once, or udev the time to let us open a camera.
     ///
-    /// A camera is looked for by its stable name first; if no such camera is there, whatever is
-    /// at the place that was asked for is taken.
+    /// The camera that was open before is looked for first, wherever it is now, unless it was
+    /// asked for by a name that is stable anyway. If it is not there, another one at the place that
+    /// was asked for is taken.
     ///
     /// # Errors
     ///
     /// [`CaptureError`], which names the source and what was expected of it.
     pub fn open(&mut self) -> Result<Box<dyn Source>, CaptureError> {
-        let by_name = self.stable_name.as_ref().filter(|name| name.exists());
-        let source = match by_name {
-            Some(name) => open(&SourceSpec::Camera(name.clone()), &self.wanted)?,
-            None => open(&self.spec, &self.wanted)?,
+        let source = match &self.spec {
+            SourceSpec::Camera(device) if !device.starts_with("/dev/v4l") => {
+                let known = self.camera.as_ref().and_then(Fingerprint::find);
+                let device = known.unwrap_or_else(|| device.clone());
+                let source = v4l2::start(&device, &self.wanted)?;
+                self.camera =
+                    Fingerprint::of(&device).map(|camera| camera.with_earlier(self.camera.take()));
+                source
+            }
+            spec => open(spec, &self.wanted)?,
         };
-        if let (SourceSpec::Camera(device), None) = (&self.spec, by_name) {
-            self.stable_name = v4l2::stable_name(device);
-        }
         self.opened_once = true;
         Ok(source)
     }

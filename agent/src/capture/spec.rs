@@ -1,6 +1,7 @@
 //! What the user typed for `--source` or `--camera`.
 
 use std::fmt;
+use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
@@ -102,11 +103,17 @@ impl FromStr for SourceSpec {
                 _ => Err(fail(KINDS.into())),
             };
         }
-        if text.starts_with("/dev/") {
+        if text.starts_with("/dev/") || is_device(Path::new(text)) {
             return Ok(Self::Camera(text.into()));
         }
         files(text).map_err(fail)
     }
+}
+
+/// Whether it is a device file, or a link to one that somebody made elsewhere.
+fn is_device(path: &Path) -> bool {
+    path.metadata()
+        .is_ok_and(|metadata| metadata.file_type().is_char_device())
 }
 
 fn test_picture(options: &str) -> Result<SourceSpec, String> {
@@ -221,6 +228,17 @@ mod tests {
             assert_eq!(parse(text).to_string(), text);
         }
         assert_eq!(parse("3"), SourceSpec::Camera("/dev/video3".into()));
+    }
+
+    #[test]
+    fn a_link_to_a_device_is_a_device() {
+        let folder = tempfile::tempdir().unwrap();
+        let link = folder.path().join("front-door");
+        std::os::unix::fs::symlink("/dev/null", &link).unwrap();
+        assert_eq!(
+            parse(link.to_str().unwrap()),
+            SourceSpec::Camera(link.clone())
+        );
     }
 
     #[test]

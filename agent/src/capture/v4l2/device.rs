@@ -8,6 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::control::Control;
+use super::find::{present, user_of};
 use super::mode::{
     FormatModes, Fourcc, Interval, Intervals, Layout, Mode, Modes, SizeModes, Sizes,
 };
@@ -347,7 +348,11 @@ fn set_controls(
 fn refused(device: &Path, step: &str, source: io::Error) -> CaptureError {
     let device = device.to_path_buf();
     match source.raw_os_error() {
-        Some(libc::EBUSY) => CaptureError::Busy { device, source },
+        Some(libc::EBUSY) => CaptureError::Busy {
+            user: user_of(&device),
+            device,
+            source,
+        },
         Some(libc::ENODEV | libc::ENXIO) => CaptureError::Lost {
             what: device.display().to_string(),
             source,
@@ -363,56 +368,6 @@ fn refused(device: &Path, step: &str, source: io::Error) -> CaptureError {
 /// Video devices have the major number 81.
 fn is_video_device(metadata: &fs::Metadata) -> bool {
     metadata.file_type().is_char_device() && libc::major(metadata.rdev()) == 81
-}
-
-/// Every `/dev/video*`, by number.
-pub fn nodes() -> Vec<PathBuf> {
-    let Ok(entries) = fs::read_dir("/dev") else {
-        return Vec::new();
-    };
-    let mut numbers: Vec<u32> = entries
-        .flatten()
-        .filter_map(|entry| {
-            entry
-                .file_name()
-                .to_str()?
-                .strip_prefix("video")?
-                .parse()
-                .ok()
-        })
-        .collect();
-    numbers.sort_unstable();
-    numbers
-        .into_iter()
-        .map(|number| format!("/dev/video{number}").into())
-        .collect()
-}
-
-/// The name under `/dev/v4l/by-id` that is the same wherever and whenever the camera is plugged
-/// in; `None` for cameras that have no such name.
-pub fn stable_name(device: &Path) -> Option<PathBuf> {
-    let device = fs::canonicalize(device).ok()?;
-    let mut names: Vec<PathBuf> = fs::read_dir("/dev/v4l/by-id")
-        .ok()?
-        .flatten()
-        .map(|entry| entry.path())
-        .filter(|name| fs::canonicalize(name).is_ok_and(|target| target == device))
-        .collect();
-    names.sort();
-    names.into_iter().next()
-}
-
-/// The cameras that are there, for messages: `/dev/video0 (HD Webcam)`.
-fn present() -> Vec<String> {
-    nodes()
-        .into_iter()
-        .filter_map(|device| {
-            let identity = Node::open(&device).ok()?.identity().ok()?;
-            let is_camera = identity.caps & sys::CAP_VIDEO_CAPTURE != 0
-                && identity.caps & sys::CAP_VIDEO_M2M == 0;
-            is_camera.then(|| format!("{} ({})", device.display(), identity.card))
-        })
-        .collect()
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@
 mod buffers;
 mod control;
 mod device;
+mod find;
 mod mode;
 mod raw;
 mod sys;
@@ -18,8 +19,9 @@ use std::time::{Duration, Instant};
 use cv_protocol::Timestamp;
 
 pub use self::control::Control;
-pub use self::device::{list_modes, nodes, open, stable_name};
-pub use self::mode::{Intervals, Modes, Sizes};
+pub use self::device::{list_modes, open};
+pub use self::find::{Fingerprint, nodes, stable_name};
+pub use self::mode::{Interval, Intervals, Modes, Sizes};
 
 use self::buffers::{Buffers, Lent};
 use self::device::{Camera, Device, Setup};

@@ -285,20 +285,6 @@ impl fmt::Display for Sizes {
     }
 }
 
-impl fmt::Display for Intervals {
-    /// Frames per second.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let fps = |interval: Interval| {
-            let fps = interval.fps().unwrap_or(0.0);
-            format!("{}", (fps * 100.0).round() / 100.0)
-        };
-        match *self {
-            Self::One(interval) => f.write_str(&fps(interval)),
-            Self::Range(shortest, longest) => write!(f, "{} to {}", fps(longest), fps(shortest)),
-        }
-    }
-}
-
 #[cfg(test)]
 pub mod tests {
     use super::*;

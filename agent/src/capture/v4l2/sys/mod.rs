@@ -32,7 +32,7 @@ pub struct Node {
 }
 
 /// What a device says of itself.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Identity {
     /// For example `uvcvideo`.
     pub driver: String,
