@@ -56,6 +56,10 @@ pub struct Args {
     #[arg(long, value_name = "N", default_value_t = Limits::default().cameras_per_viewer, value_parser = count(1_000))]
     pub max_cameras_per_viewer: usize,
 
+    /// Threads that serve connections; one is enough for many hundreds of viewers, and cheapest
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = count(64))]
+    pub threads: usize,
+
     /// How much to log: error, warn, info, debug or trace
     #[arg(long, value_name = "LEVEL", default_value = "info")]
     pub log_level: log::LevelFilter,

@@ -25,7 +25,12 @@ fn main() -> ExitCode {
     logging::init(args.log_level, &[]);
     let result = match &args.command {
         Some(command) => print(command),
-        None => run(&args),
+        None => tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(args.threads)
+            .enable_all()
+            .build()
+            .context("cannot start threads")
+            .and_then(|runtime| runtime.block_on(run(&args))),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -47,7 +52,6 @@ fn print(command: &Command) -> anyhow::Result<()> {
     Ok(())
 }
 
-#[tokio::main]
 async fn run(args: &Args) -> anyhow::Result<()> {
     let address = SocketAddr::new(args.host, args.port);
     let listener = TcpListener::bind(address).await.with_context(|| {

@@ -75,33 +75,44 @@ impl Outbox for SocketOutbox {
     }
 }
 
+/// From so many viewers on, one copy of the picture for all of them costs less than what each write
+/// of two pieces costs more than one of a single piece.
+const COPY_FROM: usize = 8;
+
 /// Sends a frame to those that have a lane for pictures, and takes them out of `recipients`.
 fn send_by_lane(recipients: &mut Vec<Recipient>, frame: &Frame) {
+    let copy = recipients.len() >= COPY_FROM;
     let mut encoded = None;
     recipients.retain(|recipient| {
         let Some(lane) = &recipient.lane else {
             return true;
         };
-        let message = encoded.get_or_insert_with(|| encode(frame));
-        lane.send(message.clone());
+        lane.send(encoded.get_or_insert_with(|| encode(frame, copy)));
         false
     });
 }
 
 /// A `frame` event as two WebSocket messages of Engine.IO 4: a text (RFC 6455 opcode 1) with the
-/// packet, and its attachment (opcode 2). The picture is not copied.
-fn encode(frame: &Frame) -> [Bytes; 2] {
+/// packet, and its attachment (opcode 2). The picture is a piece of its own unless it is to be
+/// copied.
+fn encode(frame: &Frame, copy: bool) -> Vec<Bytes> {
     // Names and numbers cannot fail to serialize.
     let meta = serde_json::to_string(&frame.meta).unwrap_or_default();
     let packet = format!(
         r#"451-{NAMESPACE_VIEWERS},["{}",{meta},{{"_placeholder":true,"num":0}}]"#,
         event::FRAME
     );
-    let mut heads = BytesMut::with_capacity(packet.len() + 2 * MAX_HEAD_BYTES);
-    put_head(&mut heads, OPCODE_TEXT, packet.len());
-    heads.put_slice(packet.as_bytes());
-    put_head(&mut heads, OPCODE_BINARY, frame.jpeg.len());
-    [heads.freeze(), frame.jpeg.clone()]
+    let copied = if copy { frame.jpeg.len() } else { 0 };
+    let mut bytes = BytesMut::with_capacity(packet.len() + 2 * MAX_HEAD_BYTES + copied);
+    put_head(&mut bytes, OPCODE_TEXT, packet.len());
+    bytes.put_slice(packet.as_bytes());
+    put_head(&mut bytes, OPCODE_BINARY, frame.jpeg.len());
+    if copy {
+        bytes.put_slice(&frame.jpeg);
+        vec![bytes.freeze()]
+    } else {
+        vec![bytes.freeze(), frame.jpeg.clone()]
+    }
 }
 
 const OPCODE_TEXT: u8 = 1;
