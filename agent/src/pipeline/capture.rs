@@ -50,8 +50,9 @@ pub fn run(
         if !opener.should_retry(&failure) {
             return Err(failure);
         }
-        if shared.meters.camera_fails(failure.to_string()) {
-            log::warn!("Camera: {failure}; trying until it works");
+        let reason = failure.with_cause();
+        if shared.meters.camera_fails(reason.clone()) {
+            log::warn!("Camera: {reason}; trying until it works");
         }
         if let Taken::Closed = shared.stop.take(retry) {
             break;
