@@ -306,18 +306,24 @@ mod tests {
         );
         let mut source = ExecSource::open(&command).unwrap();
         source.next(LONG).unwrap().unwrap();
-        let pid = loop {
-            match fs::read_to_string(&pids) {
-                Ok(pid) if pid.ends_with('\n') => break pid.trim().to_owned(),
-                _ => thread::yield_now(),
-            }
-        };
+        let mut pid = String::new();
+        soon(|| {
+            pid = fs::read_to_string(&pids).unwrap_or_default();
+            pid.ends_with('\n')
+        });
         let shell = source.child.0.id();
         drop(source);
         assert!(!is_alive(&shell.to_string()), "the shell was not reaped");
         // The other one is reaped by whoever inherits it.
-        while is_alive(&pid) {
-            thread::yield_now();
+        soon(|| !is_alive(pid.trim()));
+    }
+
+    /// Waits for what other processes do.
+    fn soon(mut happened: impl FnMut() -> bool) {
+        let deadline = Instant::now() + LONG;
+        while !happened() {
+            assert!(Instant::now() < deadline);
+            thread::sleep(Duration::from_millis(1));
         }
     }
 

@@ -126,6 +126,7 @@ pub fn user_of(device: &Path) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use std::thread;
+    use std::time::{Duration, Instant};
 
     use super::*;
 
@@ -170,8 +171,10 @@ mod tests {
             .unwrap();
         let expected = format!("cat (process {})", child.id());
         // The name is that of the test until the child has become `cat`.
+        let deadline = Instant::now() + Duration::from_secs(10);
         while user_of(file.path()).as_ref() != Some(&expected) {
-            thread::yield_now();
+            assert!(Instant::now() < deadline);
+            thread::sleep(Duration::from_millis(1));
         }
         drop(child.stdin.take());
         child.wait().unwrap();
