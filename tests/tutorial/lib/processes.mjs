@@ -22,10 +22,13 @@ export class Process {
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     this.pid = this.child.pid;
+    const kill = () => this.child.kill('SIGKILL');
+    process.once('exit', kill);
     this.exited = new Promise((resolve) => {
       this.child.once('exit', (code, signal) => resolve({ code, signal }));
       this.child.once('error', (error) => resolve({ error }));
     });
+    this.exited.then(() => process.off('exit', kill));
     for (const stream of [this.child.stdout, this.child.stderr]) {
       createInterface({ input: stream }).on('line', (line) => {
         this.lines.push(line);
