@@ -9,18 +9,19 @@ export async function run({ seconds }) {
   const relay = await startRelay();
   const ours = await measure(relay, () => startAgent({ port: relay.port }), { warmup, seconds: seconds(30) });
   await relay.stop();
+  // At its own rate: at 30 fps its server falls behind as soon as anything else runs, and never recovers.
   const server = await startTutorialServer();
-  const theirs = await measure(server, () => startTutorialClient(server.port), { warmup, seconds: seconds(15), wire: 'tutorial' });
+  const theirs = await measure(server, () => startTutorialClient(server.port, { fps: 20 }), { warmup, seconds: seconds(15), wire: 'tutorial' });
   await server.stop();
 
   const row = (what, key, bound) => ({
-    what, unit: 'ms', ours: ours.delay_ms[key], others: { tutorial: theirs.delay_ms[key] },
+    what, unit: 'ms', ours: ours.delay_ms[key], others: { 'tutorial at 20 fps': theirs.delay_ms[key] },
     ...(bound ? { bound: `< ${bound}`, met: ours.delay_ms[key] < bound } : {}),
   });
   return [
     row('median', 'p50', 5),
     row('99th percentile', 'p99', 15),
     row('longest', 'max'),
-    { what: 'rate', unit: 'fps', ours: ours.fps.min, others: { tutorial: theirs.fps.min } },
+    { what: 'rate', unit: 'fps', ours: ours.fps.min, others: { 'tutorial at 20 fps': theirs.fps.min } },
   ];
 }

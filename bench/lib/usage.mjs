@@ -1,14 +1,14 @@
 // Processor time and memory of a process, from /proc.
-import { readFile } from 'node:fs/promises';
+import { readdir, readFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 async function read(pid) {
-  const stat = await readFile(`/proc/${pid}/stat`, 'utf8');
-  // The command's name may contain anything: count from its closing parenthesis.
-  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  // In nanoseconds, unlike /proc/PID/stat; a thread that ends in between takes its time with it.
+  const threads = await readdir(`/proc/${pid}/task`);
+  const times = await Promise.all(threads.map((thread) => readFile(`/proc/${pid}/task/${thread}/schedstat`, 'utf8').catch(() => '0')));
   const status = await readFile(`/proc/${pid}/status`, 'utf8');
   return {
-    cpuSeconds: (Number(fields[11]) + Number(fields[12])) / 100,
+    cpuSeconds: times.reduce((sum, text) => sum + Number(text.split(' ')[0]), 0) / 1e9,
     residentMb: (Number(/^VmRSS:\s+(\d+)/m.exec(status)[1]) * 1024) / 1e6,
   };
 }

@@ -29,23 +29,27 @@ impl Usage {
             let path = format!("/proc/{pid}/{file}");
             std::fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))
         };
-        // The command's name may contain anything, so count from its closing parenthesis.
-        let stat = read("stat")?;
-        let (_, fields) = stat.rsplit_once(')').context("unexpected /proc/PID/stat")?;
-        let ticks: u64 = fields
-            .split_whitespace()
-            .skip(11)
-            .take(2)
-            .filter_map(|field| field.parse::<u64>().ok())
-            .sum();
+        // In nanoseconds, unlike the hundredths of a second of /proc/PID/stat. Threads that have
+        // ended are not in it: what is measured here keeps its threads.
+        let mut cpu = Duration::ZERO;
+        for thread in std::fs::read_dir(format!("/proc/{pid}/task"))? {
+            let path = thread?.path().join("schedstat");
+            let Ok(stat) = std::fs::read_to_string(path) else {
+                continue;
+            };
+            let on_cpu = stat
+                .split_whitespace()
+                .next()
+                .and_then(|ns| ns.parse().ok());
+            cpu += Duration::from_nanos(on_cpu.context("unexpected schedstat")?);
+        }
         let resident = read("status")?
             .lines()
             .find_map(|line| line.strip_prefix("VmRSS:"))
             .and_then(|rest| rest.split_whitespace().next()?.parse::<u64>().ok())
             .context("no VmRSS")?;
         Ok(Self {
-            // Linux reports in units of 1/100 s whatever the kernel's own tick is.
-            cpu: Duration::from_millis(ticks * 10),
+            cpu,
             resident_bytes: resident * 1024,
         })
     }
@@ -126,7 +130,7 @@ pub async fn collect(
     }
     if let (Some(pid), Some(start), Some(before)) = (args.pid, usage_at_start, before) {
         let usage = Usage::of(pid)?;
-        let cpu = (usage.cpu - start.cpu).as_secs_f64();
+        let cpu = usage.cpu.saturating_sub(start.cpu).as_secs_f64();
         let mb = |bytes: u64| round(bytes as f64 / 1e6, 3);
         report["server"] = json!({
             "cpu_percent": round(cpu / elapsed * 100.0, 2),
