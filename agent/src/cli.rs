@@ -148,6 +148,11 @@ pub struct RunArgs {
           default_value_t = false, default_missing_value = "true")]
     pub no_detect: bool,
 
+    /// Give objects no identity from frame to frame
+    #[arg(long, num_args = 0..=1, require_equals = true, value_name = "BOOL",
+          default_value_t = false, default_missing_value = "true")]
+    pub no_track: bool,
+
     /// Stop after so many seconds, 0.1 to 1e9
     #[arg(long, value_name = "N", value_parser = number(0.1_f64..=1e9))]
     pub seconds: Option<f64>,

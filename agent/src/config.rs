@@ -106,7 +106,10 @@ impl TryFrom<RunArgs> for Config {
                 controls: args.controls,
             },
             max_size: args.max_size,
-            detector: (!args.no_detect).then(|| args.detector.into()),
+            detector: (!args.no_detect).then(|| DetectorConfig {
+                track: !args.no_track,
+                ..args.detector.into()
+            }),
             destination,
             auth: AgentAuth {
                 protocol: cv_protocol::VERSION,

@@ -132,6 +132,8 @@ pub struct DetectorConfig {
     pub max_objects: usize,
     /// Line of the labels that the model's class 0 has; `None` to work it out.
     pub class_offset: Option<i32>,
+    /// Whether objects are followed from frame to frame, where frames follow each other.
+    pub track: bool,
     /// The agent's program, which tries models that users bring in a process of its own; `None` for
     /// this one, if it is the agent. Without it, models are not tried.
     pub trial: Option<PathBuf>,
@@ -157,6 +159,7 @@ impl From<DetectorArgs> for DetectorConfig {
             labels_wanted: args.labels_wanted,
             max_objects: args.max_objects.map_or(100, usize::from),
             class_offset: args.class_offset,
+            track: true,
             trial: None,
         }
     }

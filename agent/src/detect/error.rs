@@ -81,10 +81,10 @@ pub enum DetectError {
         reasons: Vec<String>,
     },
     /// The picture cannot be decoded.
-    #[error("cannot decode the picture")]
+    #[error(transparent)]
     Decode(#[from] DecodeError),
     /// Inference failed.
-    #[error("inference failed")]
+    #[error(transparent)]
     Engine(#[from] EngineError),
 }
 

@@ -40,7 +40,7 @@ pub fn run(
     hook: Option<TestHook>,
 ) {
     priority::yield_to_others();
-    let mut tracker = Tracker::new();
+    let mut tracker = settings.borrow().track.then(Tracker::new);
     let mut found = Vec::new();
     let mut due = Instant::now();
     loop {
@@ -48,7 +48,11 @@ pub fn run(
         if settings.has_changed().unwrap_or(false) {
             let settings = settings.borrow_and_update().clone();
             match Detector::load(&settings) {
-                Ok(loaded) => detector = loaded,
+                Ok(loaded) => {
+                    detector = loaded;
+                    // Its classes may be others.
+                    tracker = settings.track.then(Tracker::new);
+                }
                 Err(err) => log::error!("Detection stays as it is: {err}"),
             }
         }
@@ -80,7 +84,9 @@ pub fn run(
                 continue;
             }
         };
-        tracker.update(&mut found, frame.captured_at);
+        if let Some(tracker) = &mut tracker {
+            tracker.update(&mut found, frame.captured_at);
+        }
         let (info, labels) = (detector.info(), detector.labels());
         shared.feed.put_detections(Detections {
             seq: frame.seq,

@@ -1,0 +1,112 @@
+//! What a reader of the figures has to know about the machine.
+
+use std::fs;
+
+use serde::Serialize;
+
+/// The machine that the figures come from.
+#[derive(Clone, Debug, Serialize)]
+pub struct Machine {
+    /// The board's or else the processor's name.
+    pub name: String,
+    /// As Rust calls it.
+    pub architecture: &'static str,
+    /// Processor cores that we may use.
+    pub cores: usize,
+    /// What decides the cores' frequency, if the kernel says.
+    pub governor: Option<String>,
+    /// Highest frequency of the first core, if the kernel says.
+    pub max_mhz: Option<u32>,
+    /// Memory in MB (10^6 bytes).
+    pub memory_mb: f32,
+    /// The kernel's release.
+    pub kernel: String,
+    /// The distribution, as it calls itself.
+    pub system: String,
+    /// Processes that wanted to run in the last minute, on average: much above 1 and the figures
+    /// are those of a busy machine.
+    pub load: f32,
+}
+
+impl Machine {
+    /// Looks at this machine; what it does not say is empty or 0.
+    #[must_use]
+    pub fn this() -> Self {
+        let governor = "/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor";
+        let frequency = "/sys/devices/system/cpu/cpu0/cpufreq/cpuinfo_max_freq";
+        Self {
+            name: board().or_else(processor).unwrap_or_default(),
+            architecture: std::env::consts::ARCH,
+            cores: std::thread::available_parallelism().map_or(0, Into::into),
+            governor: text(governor),
+            max_mhz: text(frequency).and_then(|khz| Some(khz.parse::<u32>().ok()? / 1000)),
+            memory_mb: field("/proc/meminfo", "MemTotal").map_or(0.0, mb),
+            kernel: text("/proc/sys/kernel/osrelease").unwrap_or_default(),
+            system: system().unwrap_or_default(),
+            load: text("/proc/loadavg")
+                .and_then(|load| load.split(' ').next()?.parse().ok())
+                .unwrap_or_default(),
+        }
+    }
+}
+
+/// Resident memory of this process now and at most so far, in MB (10^6 bytes).
+#[must_use]
+pub fn memory() -> (f32, f32) {
+    let of = |name| field("/proc/self/status", name).map_or(0.0, mb);
+    (of("VmRSS"), of("VmHWM"))
+}
+
+/// Kernel's kB, which are KiB, to MB.
+fn mb(kib: String) -> f32 {
+    let number = kib.split(' ').next().and_then(|kib| kib.parse().ok());
+    number.unwrap_or(0.0) * 1024.0 / 1e6
+}
+
+fn text(path: &str) -> Option<String> {
+    let text = fs::read_to_string(path).ok()?;
+    let text = text.trim_end_matches(['\0', '\n']).trim();
+    (!text.is_empty()).then(|| text.to_owned())
+}
+
+/// The value of a line `name: value`.
+fn field(path: &str, name: &str) -> Option<String> {
+    let file = fs::read_to_string(path).ok()?;
+    let line = file.lines().find(|line| {
+        line.split(':')
+            .next()
+            .is_some_and(|field| field.trim() == name)
+    })?;
+    Some(line.split_once(':')?.1.trim().to_owned())
+}
+
+fn board() -> Option<String> {
+    text("/proc/device-tree/model")
+}
+
+fn processor() -> Option<String> {
+    field("/proc/cpuinfo", "model name")
+}
+
+fn system() -> Option<String> {
+    let release = fs::read_to_string("/etc/os-release").ok()?;
+    let line = release
+        .lines()
+        .find_map(|line| line.strip_prefix("PRETTY_NAME="))?;
+    Some(line.trim_matches('"').to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn this_machine_has_cores_and_memory() {
+        let machine = Machine::this();
+        assert!(machine.cores > 0);
+        assert!(machine.memory_mb > 100.0);
+        assert!(!machine.kernel.is_empty());
+        let (now, most) = memory();
+        assert!(now > 1.0 && most >= now);
+    }
+}
