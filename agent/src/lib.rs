@@ -22,6 +22,7 @@ pub mod detect;
 pub mod detect_command;
 pub mod encode;
 pub mod frame;
+mod huffman;
 pub mod model_command;
 pub mod pipeline;
 mod priority;

@@ -15,14 +15,13 @@
 //! Only the headers and the end are looked at; entropy-coded data is searched (never decoded) when
 //! the end is not where it belongs. Damage inside it is left to the decoder.
 
-mod huffman;
-
 use std::ops::Range;
 
 use bytes::{BufMut, Bytes, BytesMut};
 use memchr::memchr;
 
 use crate::frame::Resolution;
+use crate::huffman;
 
 /// The largest picture that the protocol carries, in bytes.
 pub const MAX_PICTURE_LEN: usize = cv_protocol::MAX_FRAME_BYTES;

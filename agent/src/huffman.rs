@@ -1,15 +1,14 @@
-//! The Huffman tables that a picture without any is coded with.
+//! The Huffman tables that Motion JPEG may leave out because they are always the same.
 
-use bytes::{BufMut, BytesMut};
+use bytes::BufMut;
 
-use super::DHT;
-
-/// Marker, length, and four tables of class, counts and values.
+/// Length of what [`put_tables`] writes, in bytes: marker, length, and four tables of class, counts
+/// and values.
 pub const TABLES_LEN: usize = 2 + 2 + 2 * (17 + 12) + 2 * (17 + 162);
 
-/// ITU-T T.81, tables K.3 to K.6: the tables that a picture without DHT is coded with.
-pub fn put_tables(out: &mut BytesMut) {
-    out.put_slice(&[0xFF, DHT]);
+/// Writes a DHT segment with tables K.3 to K.6 of ITU-T T.81; it belongs before the scan.
+pub fn put_tables(out: &mut impl BufMut) {
+    out.put_slice(&[0xFF, 0xC4]);
     out.put_u16(TABLES_LEN as u16 - 2);
     for (class_and_id, counts, values) in [
         (0x00, &DC_LUMA_COUNTS, &DC_VALUES[..]),
