@@ -6,6 +6,7 @@ Each line has `t`, the host's time in seconds, and `what`: connected, disconnect
 stats. A frame's line tells whether its JPEG is one of PICTURES byte for byte (`picture` is its place there, or null).
 It reconnects by itself, quickly, so that the times it notes are the agent's and the relay's, not its own.
 """
+import asyncio
 import hashlib
 import json
 import re
@@ -22,7 +23,7 @@ def jpegs(path):
         return re.split(rb"(?<=\xff\xd9)(?=\xff\xd8\xff)", f.read())
 
 
-def main():
+async def main():
     url, camera, out_path, pictures_path = sys.argv[1:]
     known = {hashlib.sha256(jpeg).digest(): n for n, jpeg in enumerate(jpegs(pictures_path))}
     out = open(out_path, "w", buffering=1)
@@ -30,46 +31,47 @@ def main():
     def note(what, **more):
         out.write(json.dumps({"t": time.time(), "what": what, **more}) + "\n")
 
-    client = socketio.Client(reconnection=True, reconnection_attempts=0, reconnection_delay=0.1,
-                             reconnection_delay_max=0.2, randomization_factor=0, request_timeout=2)
+    # Not the client with threads: it starts one for each message, so their order is lost.
+    client = socketio.AsyncClient(reconnection=True, reconnection_attempts=0, reconnection_delay=0.1,
+                                  reconnection_delay_max=0.2, randomization_factor=0, request_timeout=2)
     web = "/web"
 
     @client.on("connect", namespace=web)
-    def connected():
+    async def connected():
         note("connected")
-        client.emit("watch", {"camera": camera}, namespace=web)
+        await client.emit("watch", {"camera": camera}, namespace=web)
 
     @client.on("disconnect", namespace=web)
-    def disconnected(*_):
+    async def disconnected(*_):
         note("disconnected")
 
     @client.on("frame", namespace=web)
-    def frame(meta, jpeg):
-        client.emit("shown", {"camera": meta["camera"], "seq": meta["seq"]}, namespace=web)
+    async def frame(meta, jpeg):
         note("frame", seq=meta["seq"], captured_us=meta["captured_us"], bytes=len(jpeg),
              picture=known.get(hashlib.sha256(jpeg).digest()))
+        await client.emit("shown", {"camera": meta["camera"], "seq": meta["seq"]}, namespace=web)
 
     @client.on("cameras", namespace=web)
-    def cameras(listed):
+    async def cameras(listed):
         note("cameras", cameras=listed)
 
     @client.on("detections", namespace=web)
-    def detections(found):
+    async def detections(found):
         note("detections", **found)
 
     @client.on("stats", namespace=web)
-    def stats(values):
+    async def stats(values):
         note("stats", **values)
 
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     while True:
         try:
-            client.connect(url, namespaces=[web], transports=["websocket"], wait_timeout=2)
+            await client.connect(url, namespaces=[web], transports=["websocket"], wait_timeout=2)
             break
         except socketio.exceptions.ConnectionError:
-            time.sleep(0.2)
-    client.wait()
+            await asyncio.sleep(0.2)
+    await client.wait()
 
 
 if __name__ == "__main__":
-    main()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    asyncio.run(main())
