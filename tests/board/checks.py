@@ -167,10 +167,12 @@ def frozen(bench):
     board, viewer = bench.board, bench.viewer
     before, cursor, since = service_state(bench), board.cursor(), time.time()
     board.camera("freeze")
-    gone = viewer.camera_state(CAMERA, "fault", since, 30)
-    time.sleep(5)
-    thawed = time.time()
-    board.camera("thaw")
+    try:
+        gone = viewer.camera_state(CAMERA, "fault", since, 30)
+        time.sleep(5)
+    finally:
+        thawed = time.time()
+        board.camera("thaw")
     frame = viewer.first_frame(thawed, 30)
     same_process(bench, before)
     bench.report.line("page told", f"{gone['t'] - since:.1f} s after the last picture: {gone.get('fault')}")

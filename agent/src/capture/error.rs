@@ -166,16 +166,17 @@ impl CaptureError {
     #[must_use]
     pub fn is_transient(&self) -> bool {
         match self {
+            // Permission: at boot the group of a device file may be set late.
             Self::NoCamera { .. }
             | Self::Busy { .. }
+            | Self::Permission { .. }
             | Self::Refused { .. }
             | Self::Lost { .. }
             | Self::Silent { .. } => true,
             Self::Http { refused, .. } => !refused,
             // The shell's statuses for "not found" and "not executable".
             Self::Ended { status, .. } => !matches!(status.code(), Some(126 | 127)),
-            Self::Permission { .. }
-            | Self::NotVideo { .. }
+            Self::NotVideo { .. }
             | Self::NotCapture { .. }
             | Self::NoMode { .. }
             | Self::Control { .. }
@@ -238,7 +239,7 @@ mod tests {
         };
         assert!(error.to_string().contains("usermod -aG video"));
         assert!(error.with_cause().ends_with(": permission denied"));
-        assert!(!error.is_transient());
+        assert!(error.is_transient());
     }
 
     #[test]
