@@ -64,6 +64,7 @@ struct Watcher {
     window: Window,
     sent: Option<u64>,
     owes_detections: bool,
+    owes_text: bool,
 }
 
 impl Watcher {
@@ -327,14 +328,7 @@ impl Camera {
             camera: self.name.clone(),
             detections,
         };
-        let mut ready = Vec::with_capacity(state.watchers.len());
-        for watcher in state.watchers.values_mut() {
-            // A viewer that lags gets the newest once it has acknowledged something.
-            watcher.owes_detections = watcher.window.is_full();
-            if !watcher.owes_detections {
-                ready.push(watcher.recipient.clone());
-            }
-        }
+        let ready = state.ready(|watcher| &mut watcher.owes_detections);
         if !ready.is_empty() {
             outbox.send(ready, Message::Detections(&message));
         }
@@ -395,14 +389,9 @@ impl Camera {
             camera: self.name.clone(),
             text,
         };
-        let everyone: Vec<_> = state
-            .watchers
-            .values()
-            .filter(|watcher| !watcher.window.is_full())
-            .map(|watcher| watcher.recipient.clone())
-            .collect();
-        if !everyone.is_empty() {
-            outbox.send(everyone, Message::Text(&message));
+        let ready = state.ready(|watcher| &mut watcher.owes_text);
+        if !ready.is_empty() {
+            outbox.send(ready, Message::Text(&message));
         }
         state.text = Some(message);
     }
@@ -447,6 +436,7 @@ impl Camera {
             window: Window::default(),
             sent: None,
             owes_detections: false,
+            owes_text: false,
         };
         self.send_newest(&mut watcher, outbox);
         if let Some(detections) = &state.detections {
@@ -475,14 +465,16 @@ impl Camera {
             self.metrics.relay_to_shown.observe(round_trip);
         }
         self.send_newest(watcher, outbox);
-        if watcher.owes_detections
+        let to = || vec![watcher.recipient.clone()];
+        if std::mem::take(&mut watcher.owes_detections)
             && let Some(detections) = &state.detections
         {
-            watcher.owes_detections = false;
-            outbox.send(
-                vec![watcher.recipient.clone()],
-                Message::Detections(detections),
-            );
+            outbox.send(to(), Message::Detections(detections));
+        }
+        if std::mem::take(&mut watcher.owes_text)
+            && let Some(text) = &state.text
+        {
+            outbox.send(to(), Message::Text(text));
         }
     }
 
@@ -568,6 +560,20 @@ impl State {
             watcher.window.restart();
             watcher.sent = None;
         }
+    }
+
+    /// Who can take a message now. To viewers that lag it is owed: they get the newest once they
+    /// have acknowledged something.
+    fn ready(&mut self, owes: impl Fn(&mut Watcher) -> &mut bool) -> Vec<Recipient> {
+        let mut ready = Vec::with_capacity(self.watchers.len());
+        for watcher in self.watchers.values_mut() {
+            let lags = watcher.window.is_full();
+            *owes(watcher) = lags;
+            if !lags {
+                ready.push(watcher.recipient.clone());
+            }
+        }
+        ready
     }
 
     fn watching(&self) -> impl Iterator<Item = &Watcher> {

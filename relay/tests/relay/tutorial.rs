@@ -28,6 +28,24 @@ async fn its_client_becomes_a_camera_on_both_namespaces() {
 }
 
 #[tokio::test]
+async fn a_viewer_that_lags_gets_the_last_text_in_the_end() {
+    let server = Server::start(Config::default()).await;
+    let mut client = Client::connect(server.address, "/cv", None).await.unwrap();
+    let mut viewer = server.watching("tutorial").await;
+    for text in ["a", "b", "c"] {
+        let payload = json!({"image": DATA_URL, "text": text});
+        client.emit("cv2server", payload).await;
+    }
+    let first = viewer.event("frame").await;
+    viewer.event("frame").await;
+    assert_eq!(viewer.event("text").await.argument["text"], "a");
+    assert_eq!(viewer.event("text").await.argument["text"], "b");
+    assert!(viewer.stays_without("text").await, "no place for it");
+    viewer.shown(&first).await;
+    assert_eq!(viewer.event("text").await.argument["text"], "c");
+}
+
+#[tokio::test]
 async fn hostile_payloads_are_refused_and_harm_nobody() {
     let server = Server::start(Config::default()).await;
     let mut agent = server.agent("front").await;
