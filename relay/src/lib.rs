@@ -30,7 +30,7 @@ use std::sync::Arc;
 use axum::Router;
 
 pub use config::{Config, Limits, Token};
-pub use server::serve;
+pub use server::{announce_page, serve};
 
 use hub::Hub;
 

@@ -1,7 +1,7 @@
 //! The relay as a daemon: settings, log, signals, readiness.
 #![forbid(unsafe_code)]
 
-use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use cv_relay::cli::{Args, Command, PROGRAM};
 use cv_relay::hub::Hub;
-use cv_relay::{Config, app, serve};
+use cv_relay::{Config, announce_page, app, serve};
 use cv_service::{logging, supervisor};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -98,10 +98,6 @@ fn announce(config: &Config, address: SocketAddr) {
         ip if ip.is_unspecified() => "anyone who reaches this machine",
         _ => "anyone who reaches this address",
     };
-    let opened = match address.ip() {
-        ip if ip.is_unspecified() => IpAddr::from([127, 0, 0, 1]),
-        ip => ip,
-    };
     let with = |token: bool| {
         if token {
             "with the token"
@@ -109,29 +105,13 @@ fn announce(config: &Config, address: SocketAddr) {
             "without a token"
         }
     };
-    log::info!("open http://{}", SocketAddr::new(opened, port));
-    if address.ip().is_unspecified()
-        && let Some(own) = address_on_the_network()
-    {
-        log::info!(
-            "open http://{} from other machines",
-            SocketAddr::new(own, port)
-        );
-    }
+    announce_page(address);
     log::info!(
         "port {port} on {}: {reach} may watch {} and may bring cameras {}",
         address.ip(),
         with(config.viewer_token.is_some()),
         with(config.agent_token.is_some()),
     );
-}
-
-/// This machine's address towards others: the one a packet to them would carry.
-fn address_on_the_network() -> Option<IpAddr> {
-    // Connecting a datagram socket sends nothing; 192.0.2.1 is reserved for documentation.
-    let socket = UdpSocket::bind(("0.0.0.0", 0)).ok()?;
-    socket.connect(("192.0.2.1", 9)).ok()?;
-    Some(socket.local_addr().ok()?.ip())
 }
 
 /// Keeps systemd informed: alive, and what the relay does.

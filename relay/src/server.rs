@@ -1,6 +1,7 @@
 //! Accepts connections and serves them until it is told to stop.
 
 use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,6 +34,28 @@ const STOP_TIME: Duration = Duration::from_secs(2);
 
 /// After an accept that failed for want of resources.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Tells the log where a page that is served on `address` can be opened: here and, if there is a
+/// network, from other machines.
+pub fn announce_page(address: SocketAddr) {
+    let open = |ip| format!("open http://{}", SocketAddr::new(ip, address.port()));
+    if !address.ip().is_unspecified() {
+        log::info!("{}", open(address.ip()));
+        return;
+    }
+    log::info!("{}", open(Ipv4Addr::LOCALHOST.into()));
+    if let Some(own) = address_on_the_network() {
+        log::info!("{} from other machines", open(own));
+    }
+}
+
+/// This machine's address towards others: the one a packet to them would carry.
+fn address_on_the_network() -> Option<IpAddr> {
+    // Connecting a datagram socket sends nothing; 192.0.2.1 is reserved for documentation.
+    let socket = UdpSocket::bind(("0.0.0.0", 0)).ok()?;
+    socket.connect(("192.0.2.1", 9)).ok()?;
+    Some(socket.local_addr().ok()?.ip())
+}
 
 /// Serves `relay` on `listener` until `stop` completes; then says goodbye to everyone.
 ///

@@ -72,7 +72,8 @@ impl Streamer {
             (false, true) => "anyone on this machine",
             (false, false) => "anyone who reaches this machine",
         };
-        log::info!("Streamer: http://{local}/, open to {who}; no other agents");
+        cv_relay::announce_page(local);
+        log::info!("Streamer: open to {who}; no other agents");
         Ok(Self {
             listener,
             relay,

@@ -213,9 +213,8 @@ async fn the_streamer_serves_the_page_and_the_picture_itself() {
     let mut args = args.to_vec();
     args.extend(["--streamer-host", "127.0.0.1", "--streamer-port", "0"]);
     let mut agent = Agent::start(&args);
-    let line = agent.says("Streamer: http://");
-    let address = line.split("http://").nth(1).unwrap();
-    let address: SocketAddr = address.split('/').next().unwrap().parse().unwrap();
+    let line = agent.says("open http://");
+    let address: SocketAddr = line.split("http://").nth(1).unwrap().parse().unwrap();
     let deadline = Instant::now() + SOON;
     let picture = loop {
         if let Some(body) = get(address, "/snapshot/cat.jpg").await.body_of(200) {
