@@ -285,13 +285,21 @@ async fn serve(config: Config, detector: Option<Detector>, reload: Reload) -> an
         () = signals.stop() => std::process::exit(EXIT_INTERRUPTED),
     };
     result?;
-    let seconds = elapsed.as_secs_f64();
-    log::info!("elapsed time: {seconds:.2} s");
-    log::info!(
-        "approx. FPS: {:.2}",
-        shared.link.frames_sent() as f64 / seconds
-    );
+    log::info!("elapsed time: {:.2} s", elapsed.as_secs_f64());
+    log::info!("approx. FPS: {}", average_rates(&shared, elapsed));
     Ok(())
+}
+
+/// Pictures a second over the whole run, for each thing that is done with them.
+fn average_rates(shared: &Shared, elapsed: Duration) -> String {
+    let rate = |count: u64| count as f64 / elapsed.as_secs_f64();
+    let captured = rate(shared.meters.captured.load(Ordering::Relaxed));
+    let searched = rate(shared.meters.detected.load(Ordering::Relaxed));
+    let sent = rate(shared.link.frames_sent());
+    match shared.to_detect {
+        Some(_) => format!("{captured:.2} captured, {searched:.2} searched, {sent:.2} sent"),
+        None => format!("{captured:.2} captured, {sent:.2} sent"),
+    }
 }
 
 /// Exit status after a second signal: what shells show for SIGINT.

@@ -116,12 +116,19 @@ async fn without_viewers_one_frame_every_three_seconds() {
 
 #[tokio::test]
 async fn it_stops_by_itself_after_the_given_time() {
-    let (status, _) = Agent::start(&["--source", "test", "--no-detect", "--seconds", "0.2"]).wait();
+    let mut args = VIDEO.to_vec();
+    args.extend(["--server", "127.0.0.1:1", "--seconds", "1.5"]);
+    let (status, said) = Agent::start(&args).wait();
     assert!(status.success());
+    // Nobody got anything; the camera's rate is told all the same.
+    let (_, rates) = said.split_once("approx. FPS: ").expect(&said);
+    let (captured, sent) = rates.split_once(" captured, ").expect(&said);
+    assert!(captured.parse::<f64>().unwrap() > 5.0, "{said}");
+    assert!(sent.starts_with("0.00 sent"), "{said}");
 }
 
 #[tokio::test]
-async fn boxes_are_drawn_and_told_in_the_tutorials_way() {
+async fn pictures_travel_as_the_tutorials_data_urls() {
     use base64::Engine as _;
     let relay = FakeRelay::start().await;
     let server = relay.server();

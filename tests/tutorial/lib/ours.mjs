@@ -24,7 +24,7 @@ export async function startRelay({ args = [], host = '127.0.0.1', port, namespac
 export function startAgent({
   host = '127.0.0.1', port, source = clip, fps = 20, detect = true, args = [], namespace,
 } = {}) {
-  const given = ['--source', source, '--stream-fps', fps];
+  const given = ['--camera', source, '--stream-fps', fps];
   if (port) given.push('--server-addr', host, '--server-port', port);
   given.push(...(detect ? ['--model', model, '--labels', labels] : ['--no-detect']));
   return new Process(binary('CV_AGENT_BIN', 'cv-agent'), [...given, ...args], { name: 'cv-agent', namespace });

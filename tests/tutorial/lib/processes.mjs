@@ -24,8 +24,9 @@ export class Process {
     this.pid = this.child.pid;
     const kill = () => this.child.kill('SIGKILL');
     process.once('exit', kill);
+    // Not at its exit: what it said last may still be on the way.
     this.exited = new Promise((resolve) => {
-      this.child.once('exit', (code, signal) => resolve({ code, signal }));
+      this.child.once('close', (code, signal) => resolve({ code, signal }));
       this.child.once('error', (error) => resolve({ error }));
     });
     this.exited.then(() => process.off('exit', kill));

@@ -23,6 +23,13 @@ export const labels = path.join(root, 'models/ssd_mobilenet_v2_oid.labels.txt');
 /** Versions of the tutorial's packages: `current`, and those it `pinned`. */
 export const STACKS = ['current', 'pinned'];
 
+/** The servers that can be run. The pinned versions of Flask's own server cannot carry WebSocket yet. */
+export const SERVERS = [
+  { stack: 'current', asyncMode: 'eventlet' },
+  { stack: 'current', asyncMode: 'threading' },
+  { stack: 'pinned', asyncMode: 'eventlet' },
+];
+
 export const python = (stack) => path.join(cache, `tutorial-${stack}`, 'bin', 'python');
 
 /** A file of the tutorial's page. */
@@ -148,10 +155,9 @@ export async function openTheirPage(t, browser, relay, client) {
 export async function lastWords(client) {
   await client.stop('SIGINT');
   const [, seconds] = await client.line(/elapsed time: (\d+\.\d+)/);
-  const [, fps] = await client.line(/approx\. FPS: (\d+\.\d+)/);
-  const theirs = client.lines.map((line) => /^pictures sent: (\d+)$/.exec(line)).find(Boolean);
-  // Our agent's rate is of what it sent, the tutorial's of what it looked at.
-  const sent = theirs ? Number(theirs[1]) : Math.round(Number(fps) * Number(seconds));
+  // The tutorial's client counts, our agent tells the rate.
+  const [, count, rate] = await client.line(/pictures sent: (\d+)|approx\. FPS: .* (\d+\.\d+) sent/);
+  const sent = count ? Number(count) : Math.round(rate * seconds);
   // Pictures are fence posts, and the first goes out at once.
   return { sent, fps: (sent - 1) / Number(seconds) };
 }
