@@ -7,6 +7,7 @@ import * as tutorial from '../../tests/tutorial/lib/tutorial.mjs';
 
 const here = path.dirname(path.dirname(fileURLToPath(import.meta.url)));
 export const { clip, model, labels } = tutorial;
+export { freePort };
 
 const running = new Set();
 
