@@ -2,13 +2,14 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { startAgent, startRelay } from './lib/ours.mjs';
-import { Page, STACKS, decode, lastWords, readText, startServer } from './lib/tutorial.mjs';
+import { Page, SERVERS, decode, lastWords, readText, startServer } from './lib/tutorial.mjs';
 
 /** Stops the agent; checks that the page got what it sent: pictures, text and rate. */
 async function check(agent, page, fps) {
   await page.take(40);
   const last = await lastWords(agent);
-  assert.ok(last.fps < fps * 1.05, `asked for ${fps} fps, sent ${last.fps}`);
+  // A busy machine may send late, but not half of it.
+  assert.ok(last.fps < fps * 1.05 && last.fps > fps / 2, `asked for ${fps} fps, sent ${last.fps}`);
   const messages = await page.take(Math.floor(last.sent * 0.9));
   for (const { image } of messages.slice(-3)) {
     const { width, height } = decode(image);
@@ -18,9 +19,9 @@ async function check(agent, page, fps) {
   assert.ok(texts.some(({ objects }) => objects.length > 0), 'there are objects on the clip');
 }
 
-for (const stack of STACKS) {
-  test(`our agent -> their server (${stack}) -> their page`, async (t) => {
-    const server = await startServer(stack);
+for (const { stack, asyncMode } of SERVERS) {
+  test(`our agent -> their server -> their page: ${stack}, ${asyncMode}`, async (t) => {
+    const server = await startServer(stack, { asyncMode });
     t.after(() => server.stop());
     const page = new Page(stack === 'pinned' ? 2 : 4, server.url);
     t.after(() => page.close());

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { openPage, startChromium, state, until } from '../browser/lib/chromium.mjs';
 import { startAgent, startRelay } from './lib/ours.mjs';
-import { STACKS, lastWords, openTheirPage, readText, startClient, startServer } from './lib/tutorial.mjs';
+import { STACKS, decode, lastWords, openTheirPage, readText, startClient, startServer } from './lib/tutorial.mjs';
 
 /** Test machines are busy: wait long, not often. */
 const PATIENCE = 60_000;
@@ -31,7 +31,7 @@ async function openOurPage(t, url, count = 30) {
 }
 
 for (const stack of STACKS) {
-  test(`their client (${stack}) -> our relay -> our page`, async (t) => {
+  test(`their client -> our relay -> our page: ${stack}`, async (t) => {
     const relay = await startRelay();
     t.after(() => relay.stop());
     const client = startClient(stack, relay.port, { fps: 10 });
@@ -59,30 +59,43 @@ for (const client of [2, 4]) {
   test(`our agent -> our relay -> their page in Chromium: socket.io-client ${client}`, async (t) => {
     const relay = await startRelay();
     t.after(() => relay.stop());
-    const agent = startAgent({ port: relay.port, fps: 10 });
+    const agent = startAgent({ port: relay.port, fps: 10, args: ['--name', 'front'] });
     t.after(() => agent.stop());
     const page = await openTheirPage(t, browser, relay, client);
     const { width, height, text } = await theirPicture(page);
     assert.ok(width === 640 && height === 480, `${width}x${height}`);
     // The browser writes line breaks its own way.
     readText(text.replaceAll('<br>', '<br />'));
+    // A page from another address than the relay's may use WebSocket alone, and may name a camera.
+    const back = startAgent({ port: relay.port, source: 'test:320x240', detect: false, args: ['--name', 'back'] });
+    t.after(() => back.stop());
+    await back.line(/Successfully connected/);
+    const image = await page.evaluate((url) => new Promise((resolve) => {
+      const manager = new io.Manager(url, { transports: ['websocket'], query: { camera: 'front' } });
+      manager.socket('/web').once('server2web', ({ image: came }) => resolve(came));
+      setTimeout(resolve, 20_000, 'nothing came');
+    }), relay.url);
+    assert.equal(decode(image).width, 640);
     assert.deepEqual(page.complaints, []);
   });
 }
 
-test('our agent -> their server -> their page in Chromium', async (t) => {
-  const server = await startServer('current');
-  t.after(() => server.stop());
-  const page = await openPage(browser.context, `${server.url}/`);
-  t.after(() => page.close());
-  const agent = startAgent({ port: server.port, fps: 10, args: ['--wire', 'tutorial'] });
-  t.after(() => agent.stop());
-  const { width, height, text } = await theirPicture(page);
-  assert.ok(width <= 640 && height <= 480, `${width}x${height}`);
-  readText(text.replaceAll('<br>', '<br />'));
-});
+for (const stack of STACKS) {
+  test(`our agent -> their server -> their page in Chromium: ${stack}`, async (t) => {
+    const server = await startServer(stack);
+    t.after(() => server.stop());
+    const page = await openPage(browser.context, `${server.url}/`);
+    t.after(() => page.close());
+    const agent = startAgent({ port: server.port, fps: 10, args: ['--wire', 'tutorial'] });
+    t.after(() => agent.stop());
+    const { width, height, text } = await theirPicture(page);
+    assert.ok(width <= 640 && height <= 480, `${width}x${height}`);
+    readText(text.replaceAll('<br>', '<br />'));
+    assert.deepEqual(page.complaints, []);
+  });
+}
 
-test('--use-streamer: the relay\'s page, on the board itself, with boxes', async (t) => {
+test('--use-streamer: the page of the relay, on the board itself, with boxes', async (t) => {
   const agent = startAgent({ fps: 10, args: ['--use-streamer', '--streamer-host', '127.0.0.1', '--streamer-port', '0'] });
   t.after(() => agent.stop());
   const [, url] = await agent.line(/(http:\/\/127\.0\.0\.1:\d+)/);

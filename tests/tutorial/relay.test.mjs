@@ -7,7 +7,7 @@ import { Page, STACKS, decode, lastWords, readText, startClient } from './lib/tu
 const CLIENTS = { 2: 'socket.io-client 2.0.3', 4: 'socket.io-client 4' };
 
 for (const stack of STACKS) {
-  test(`their client (${stack}) -> our relay -> their pages`, async (t) => {
+  test(`their client -> our relay -> their pages: ${stack}`, async (t) => {
     const relay = await startRelay();
     t.after(() => relay.stop());
     const pages = Object.keys(CLIENTS).map((client) => new Page(Number(client), relay.url));
@@ -33,7 +33,7 @@ for (const stack of STACKS) {
     assert.ok(current.filter(({ image, text }) => seen.has(`${image} ${text}`)).length > 20);
   });
 
-  test(`their client (${stack}) on the default namespace -> our relay -> their page`, async (t) => {
+  test(`their client on the default namespace -> our relay -> their page: ${stack}`, async (t) => {
     const relay = await startRelay();
     t.after(() => relay.stop());
     const page = new Page(2, relay.url);
