@@ -1,20 +1,12 @@
 //! The payloads of the tutorial's programs: a picture as a data URL, and text lines.
 
-use std::fmt::Write as _;
-
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
-use cv_protocol::tutorial::{DATA_URL_PREFIX, MAX_TEXT_BYTES, Payload};
-use cv_protocol::{Detections, MAX_FRAME_BYTES};
+use cv_protocol::MAX_FRAME_BYTES;
+use cv_protocol::tutorial::{DATA_URL_PREFIX, LINE_BREAK, MAX_TEXT_BYTES, escape};
 
 use crate::jpeg;
-
-/// What separates the lines of a text.
-const LINE_BREAK: &str = "<br />";
-
-/// Most objects named in a text; more cannot be read beside a picture anyway.
-const MAX_OBJECTS: usize = 50;
 
 /// Why a `cv2server` payload is refused.
 #[derive(Debug, thiserror::Error)]
@@ -80,47 +72,6 @@ pub fn decode(image: &str, text: &str) -> Result<Picture, BadPayload> {
     })
 }
 
-/// A `server2web` payload of a picture and its text.
-#[must_use]
-pub fn payload(jpeg: &[u8], text: String) -> Payload {
-    let mut image = String::with_capacity(DATA_URL_PREFIX.len() + jpeg.len().div_ceil(3) * 4);
-    image.push_str(DATA_URL_PREFIX);
-    BASE64_STANDARD.encode_string(jpeg, &mut image);
-    Payload { image, text }
-}
-
-/// The lines of the tutorial's card for what was found.
-///
-/// Its page puts the text into the document as HTML, so names are stripped of markup here.
-#[must_use]
-pub fn text(found: &Detections) -> String {
-    let mut text = format!(
-        "Model: {}{LINE_BREAK}Engine: {}{LINE_BREAK}Accelerator: {}{LINE_BREAK}\
-         Inference time: {:.3} s{LINE_BREAK}Objects:",
-        plain(&found.model),
-        plain(&found.engine),
-        plain(&found.accelerator),
-        found.infer_ms / 1000.0
-    );
-    for object in found.objects.iter().take(MAX_OBJECTS) {
-        // Writing to a `String` does not fail.
-        let _ = write!(
-            text,
-            "{LINE_BREAK}{}: {:.2}%",
-            plain(&object.label),
-            object.score * 100.0
-        );
-    }
-    text
-}
-
-/// `text` without the characters that HTML gives a meaning.
-fn plain(text: &str) -> String {
-    text.chars()
-        .filter(|c| !matches!(c, '<' | '>' | '&' | '"' | '\''))
-        .collect()
-}
-
 /// Lines of a tutorial's client, made harmless for pages that show them as HTML: all but its line
 /// breaks is text.
 #[must_use]
@@ -129,16 +80,10 @@ pub fn harmless(text: &str) -> String {
     lines.join(LINE_BREAK)
 }
 
-fn escape(line: &str) -> String {
-    line.replace('&', "&amp;")
-        .replace('<', "&lt;")
-        .replace('>', "&gt;")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use cv_protocol::{Object, Timestamp};
+    use cv_protocol::tutorial::Payload;
 
     const JPEG: [u8; 13] = [
         0xff, 0xd8, 0xff, 0xc0, 0, 17, 8, 0x01, 0xe0, 0x02, 0x80, 3, 1,
@@ -146,7 +91,7 @@ mod tests {
 
     #[test]
     fn a_payload_survives_the_way_there_and_back() {
-        let made = payload(&JPEG, "a".into());
+        let made = Payload::new(&JPEG, "a".into());
         let picture = decode(&made.image, &made.text).unwrap();
         assert_eq!(picture.jpeg, JPEG.as_slice());
         assert_eq!((picture.width, picture.height), (640, 480));
@@ -162,29 +107,6 @@ mod tests {
         assert!(message("", &long).contains("16385 bytes"));
         let large = format!("{DATA_URL_PREFIX}{}", "A".repeat(12 << 20));
         assert!(message(&large, "").contains("8388608 are allowed"));
-    }
-
-    #[test]
-    fn the_card_has_the_tutorial_s_lines() {
-        let found = Detections {
-            seq: 1,
-            captured_us: Timestamp(1),
-            model: "ssd".into(),
-            engine: "LiteRT".into(),
-            accelerator: "XNNPACK".into(),
-            infer_ms: 12.4,
-            objects: vec![Object {
-                label: "<b>Dog</b>".into(),
-                score: 0.875,
-                bounding_box: [0.0; 4],
-                id: None,
-            }],
-        };
-        assert_eq!(
-            text(&found),
-            "Model: ssd<br />Engine: LiteRT<br />Accelerator: XNNPACK<br />\
-             Inference time: 0.012 s<br />Objects:<br />bDog/b: 87.50%"
-        );
     }
 
     #[test]

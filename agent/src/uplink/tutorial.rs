@@ -1,10 +1,8 @@
 //! The tutorial's wire: a picture with boxes drawn in as a data URL, and lines of text.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use cv_protocol::tutorial::{DATA_URL_PREFIX, Payload};
-use cv_protocol::{Detections, Object};
+use cv_protocol::Detections;
+use cv_protocol::tutorial::{Payload, card};
 
 use crate::encode::{ShrinkError, Shrinker};
 use crate::frame::Resolution;
@@ -26,35 +24,10 @@ pub fn payload(
 ) -> Result<Payload, ShrinkError> {
     let objects = detections.map_or(&[][..], |detections| &detections.objects);
     let (jpeg, _) = shrinker.annotate(jpeg, objects, MOST, QUALITY)?;
-    let mut image = String::with_capacity(DATA_URL_PREFIX.len() + jpeg.len().div_ceil(3) * 4);
-    image.push_str(DATA_URL_PREFIX);
-    STANDARD.encode_string(&jpeg, &mut image);
-    Ok(Payload {
-        image,
-        text: detections.map(text).unwrap_or_default(),
-    })
-}
-
-/// The lines of the tutorial's text card.
-fn text(detections: &Detections) -> String {
-    let mut lines = vec![
-        format!("Model: {}", escaped(&detections.model)),
-        format!("Inference time: {:.3} s", detections.infer_ms / 1000.0),
-        "Objects:".to_owned(),
-    ];
-    lines.extend(detections.objects.iter().map(line));
-    lines.join("<br />")
-}
-
-fn line(object: &Object) -> String {
-    format!("{}: {:.2}%", escaped(&object.label), object.score * 100.0)
-}
-
-/// The tutorial's page puts the text into the page as markup.
-fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;")
-        .replace('<', "&lt;")
-        .replace('>', "&gt;")
+    Ok(Payload::new(
+        &jpeg,
+        detections.map(card).unwrap_or_default(),
+    ))
 }
 
 #[cfg(test)]
@@ -62,10 +35,13 @@ mod tests {
     use super::*;
     use crate::detect::RgbDecoder;
     use crate::encode::encode;
-    use cv_protocol::Timestamp;
+    use base64::Engine as _;
+    use base64::prelude::BASE64_STANDARD;
+    use cv_protocol::tutorial::DATA_URL_PREFIX;
+    use cv_protocol::{Object, Timestamp};
 
     #[test]
-    fn the_picture_fits_and_the_text_is_the_tutorials() {
+    fn the_picture_fits_and_has_boxes_and_text() {
         let jpeg = encode(&vec![90; 1280 * 720 * 3], 1280, 720, 80).unwrap();
         let detections = Detections {
             seq: 1,
@@ -75,19 +51,16 @@ mod tests {
             accelerator: "XNNPACK".into(),
             infer_ms: 12.0,
             objects: vec![Object {
-                label: "<b>Cat".into(),
+                label: "Cat".into(),
                 score: 0.875,
                 bounding_box: [0.2, 0.2, 0.8, 0.8],
                 id: None,
             }],
         };
         let payload = payload(&mut Shrinker::default(), &jpeg, Some(&detections)).unwrap();
-        assert_eq!(
-            payload.text,
-            "Model: ssd<br />Inference time: 0.012 s<br />Objects:<br />&lt;b&gt;Cat: 87.50%"
-        );
+        assert_eq!(payload.text, card(&detections));
         let data = payload.image.strip_prefix(DATA_URL_PREFIX).unwrap();
-        let jpeg = STANDARD.decode(data).unwrap();
+        let jpeg = BASE64_STANDARD.decode(data).unwrap();
         let mut decoder = RgbDecoder::default();
         let rgb = decoder.decode(&jpeg).unwrap();
         assert_eq!((rgb.width, rgb.height), (640, 360));

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use cv_protocol::tutorial::{self, Payload};
 use cv_protocol::{
     CameraInfo, CameraState, Demand, Detections, STALL, Stats, Text, Timestamp, ViewerDetections,
     ViewerStats,
@@ -13,7 +14,7 @@ use tokio::sync::watch;
 use super::window::Window;
 use super::{Frame, Message, Outbox, Recipient};
 use crate::metrics::CameraMetrics;
-use crate::tutorial;
+use crate::tutorial::harmless;
 
 /// Agents measure their clock again and again; smaller changes than this are noise to a viewer.
 const CLOCK_NOISE_US: u64 = 2_000;
@@ -305,7 +306,7 @@ impl Camera {
             let text = state.tutorial_text();
             drop(state);
             self.count_out(recipients.len(), bytes);
-            let payload = tutorial::payload(&frame.jpeg, text);
+            let payload = Payload::new(&frame.jpeg, text);
             outbox.send(recipients, Message::Tutorial(&payload));
         }
         FrameTaken::Yes { list_changed }
@@ -514,7 +515,7 @@ impl Camera {
     ) {
         let mut state = self.lock();
         if let Some(frame) = self.newest() {
-            let payload = tutorial::payload(&frame.jpeg, state.tutorial_text());
+            let payload = Payload::new(&frame.jpeg, state.tutorial_text());
             outbox.send(vec![recipient.clone()], Message::Tutorial(&payload));
         }
         state.tutorial_viewers.insert(viewer, recipient);
@@ -600,8 +601,8 @@ impl State {
 
     fn tutorial_text(&self) -> String {
         match (&self.text, &self.detections) {
-            (Some(text), _) => tutorial::harmless(&text.text),
-            (None, Some(found)) => tutorial::text(&found.detections),
+            (Some(text), _) => harmless(&text.text),
+            (None, Some(found)) => tutorial::card(&found.detections),
             (None, None) => String::new(),
         }
     }
