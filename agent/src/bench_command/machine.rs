@@ -54,7 +54,9 @@ impl Machine {
 #[must_use]
 pub fn memory() -> (f32, f32) {
     let of = |name| field("/proc/self/status", name).map_or(0.0, mb);
-    (of("VmRSS"), of("VmHWM"))
+    let now = of("VmRSS");
+    // The kernel counts per processor, so its maximum may lag behind.
+    (now, of("VmHWM").max(now))
 }
 
 /// Kernel's kB, which are KiB, to MB.
