@@ -153,6 +153,28 @@ fn the_class_offset_can_be_set() {
 }
 
 #[test]
+fn a_class_offset_leaves_the_background_out() {
+    for (labels, offset) in [
+        ("background_first.txt", 0),
+        // The background is a column of the model, but not a label: it falls off.
+        ("list.json", -1),
+    ] {
+        let mut config = config("raw_int8", Some(labels), EngineChoice::TfLite).unwrap();
+        config.class_offset = Some(offset);
+        // Everything, the background too if it were a class.
+        config.min_score = 0.0;
+        config.max_objects = 1000;
+        let mut detector = Detector::load(&config).unwrap();
+        let found = detect(&mut detector, [255, 0, 0]);
+        assert_eq!(found[0].0, "red", "{labels}: {found:?}");
+        assert!(
+            found.iter().all(|(label, _)| COLOURS.contains(&&**label)),
+            "{labels}: {found:?}"
+        );
+    }
+}
+
+#[test]
 fn only_wanted_classes_above_their_scores_are_reported() {
     for model in ["post_process_uint8", "raw_uint8"] {
         let labels = Some("background_first.txt");

@@ -373,6 +373,11 @@ fn raw_heads(facts: &Facts<'_>) -> Result<(Kind, i32, String), LayoutError> {
         })?;
     let activation = activation(model, classes);
     let (offset, background) = match facts.class_offset {
+        Some(offset) if labels.starts_with_background() => {
+            // The column that has the first label.
+            let background = usize::try_from(offset.saturating_neg()).ok();
+            (offset, background.filter(|&column| column < columns))
+        }
         Some(offset) => (offset, None),
         None if labels.is_empty() => (0, Some(0)),
         None if labels.len() == columns => (0, labels.starts_with_background().then_some(0)),
@@ -384,7 +389,7 @@ fn raw_heads(facts: &Facts<'_>) -> Result<(Kind, i32, String), LayoutError> {
             });
         }
     };
-    let first = usize::from(background.is_some());
+    let first = background.map_or(0, |column| column + 1);
     let description = format!(
         "raw SSD heads: {count} anchors {source}, {columns} classes{}, {}; class {first} is {:?}",
         if background.is_some() {
@@ -396,7 +401,7 @@ fn raw_heads(facts: &Facts<'_>) -> Result<(Kind, i32, String), LayoutError> {
             Activation::None => "scores",
             Activation::Sigmoid => "logits",
         },
-        name_of(labels, offset + i32::from(background.is_some())),
+        name_of(labels, offset.saturating_add(first as i32)),
     );
     let heads = RawHeads::new(
         anchors,

@@ -122,7 +122,7 @@ fn class_of(number: f32, offset: i32) -> Option<u32> {
     if !(0.0..1e6).contains(&number) {
         return None;
     }
-    u32::try_from(number as i32 + offset).ok()
+    u32::try_from((number as i32).checked_add(offset)?).ok()
 }
 
 /// Cuts boxes to the picture and drops what lies outside.
