@@ -134,6 +134,7 @@ pub fn select(config: &DetectorConfig) -> Result<Selected, DetectError> {
     let mut loader = Loader {
         library,
         threads,
+        asked: config.engine != EngineChoice::Auto,
         trial: trial.flatten(),
         reasons: Vec::new(),
     };
@@ -197,6 +198,8 @@ pub fn select(config: &DetectorConfig) -> Result<Selected, DetectError> {
 struct Loader {
     library: Result<PathBuf, Vec<PathBuf>>,
     threads: usize,
+    /// Whether the user named the engine.
+    asked: bool,
     /// Program that tries a model before it is loaded here.
     trial: Option<PathBuf>,
     reasons: Vec<String>,
@@ -205,8 +208,7 @@ struct Loader {
 impl Loader {
     fn load(&mut self, file: &ModelFile, engine: EngineChoice) -> Option<Box<dyn Engine>> {
         if let Err(reason) = self.attempt(file, engine) {
-            log::debug!("{}: {reason}", file.path.display());
-            self.reasons.push(reason);
+            self.failed(file, reason);
             return None;
         }
         let (bytes, model, threads) = (&file.bytes, &file.model, self.threads);
@@ -222,10 +224,17 @@ impl Loader {
         match loaded {
             Ok(engine) => Some(engine),
             Err(err) => {
-                log::debug!("{}: {err}", file.path.display());
-                self.reasons.push(err.to_string());
+                self.failed(file, err.to_string());
                 None
             }
+        }
+    }
+
+    /// Remembers why an engine does not run a model; that LiteRT is missing is one reason for all.
+    fn failed(&mut self, file: &ModelFile, reason: String) {
+        log::debug!("{}: {reason}", file.path.display());
+        if !self.reasons.contains(&reason) {
+            self.reasons.push(reason);
         }
     }
 
@@ -273,9 +282,9 @@ impl Loader {
         }
         if loaded.len() < 2 {
             let engine = loaded.pop()?;
-            let reason = if engines.len() == 1 {
-                "asked for or only one here".to_owned()
-            } else if LITERT_IS_FASTER && self.reasons.is_empty() {
+            let reason = if self.asked {
+                "asked for".to_owned()
+            } else if LITERT_IS_FASTER && engine.name() == litert::NAME {
                 "the fastest on this kind of processor".to_owned()
             } else {
                 self.reasons.join("; ")

@@ -7,6 +7,7 @@
 mod errors;
 mod hostile;
 mod layouts;
+mod program;
 mod reference;
 
 use std::path::{Path, PathBuf};

@@ -16,7 +16,8 @@ use edgefirst_tflite_sys::tensorflowlite_c;
 use super::{Engine, EngineError, MAX_OUTPUTS, TensorMut, TensorRef};
 use crate::detect::model::{ElementType, Model};
 
-const NAME: &str = "LiteRT";
+/// What people call it.
+pub const NAME: &str = "LiteRT";
 
 /// The library's file name.
 pub const LIBRARY: &str = "libLiteRt.so";
