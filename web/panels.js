@@ -124,6 +124,7 @@ function agentRows(stats, info) {
     ['Captured', withUnit(stats?.capture_fps, 1, 'fps'), 'Pictures from the camera'],
     ['Sent', withUnit(stats?.stream_fps, 1, 'fps'), 'Pictures to the relay'],
     ['Searched', withUnit(stats?.detect_fps, 1, 'fps'), 'Pictures searched for objects'],
+    ['Objects', stats?.objects_found ? `${count(stats.objects_found)}, ${count(stats.objects_lost ?? 0)} left` : UNKNOWN, 'Followed since the agent started'],
     ['Processor', withUnit(stats?.cpu, 0, '%'), 'Percent of one core'],
     ['Memory', withUnit(stats?.rss_mb, 0, 'MB'), 'Resident memory'],
     ['Temperature', withUnit(stats?.temp_c, 0, '°C'), 'Of the hottest sensor'],

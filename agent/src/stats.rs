@@ -9,6 +9,7 @@ use std::time::Instant;
 use cv_protocol::{Stats, Timestamp};
 
 use crate::capture::Counts;
+use crate::detect::TrackCounts;
 
 /// What the threads count.
 #[derive(Debug, Default)]
@@ -21,6 +22,9 @@ pub struct Meters {
     pub unfit: AtomicU64,
     /// Pictures in which the search failed.
     pub undetectable: AtomicU64,
+    /// Objects that were given an identity since the start, and those of them that have left.
+    objects_found: AtomicU64,
+    objects_lost: AtomicU64,
     camera: Mutex<Camera>,
 }
 
@@ -70,6 +74,12 @@ impl Meters {
         let changed = before != reason;
         camera.fault = Some((reason, since));
         changed
+    }
+
+    /// How many objects came and left since the start.
+    pub fn tracked(&self, counts: TrackCounts) {
+        self.objects_found.store(counts.found, Ordering::Relaxed);
+        self.objects_lost.store(counts.lost, Ordering::Relaxed);
     }
 
     fn lock(&self) -> MutexGuard<'_, Camera> {
@@ -146,6 +156,8 @@ impl Sampler {
             cpu: used as f32 / seconds,
             repaired: total(|c| c.repaired),
             copied: total(|c| c.copied),
+            objects_found: meters.objects_found.load(Ordering::Relaxed),
+            objects_lost: meters.objects_lost.load(Ordering::Relaxed),
             rss_mb: resident_mb().unwrap_or_default(),
             temp_c: temperature(),
             camera_gone_since_us: camera.fault.as_ref().map(|&(_, since)| since),
@@ -202,6 +214,7 @@ mod tests {
         let mut sampler = Sampler::new();
         sampler.at -= std::time::Duration::from_secs(2);
         meters.captured.store(60, Ordering::Relaxed);
+        meters.tracked(TrackCounts { found: 7, lost: 4 });
         meters.camera_works(Counts {
             lost: 2,
             ..Counts::default()
@@ -218,6 +231,7 @@ mod tests {
             stats.dropped,
             [("camera".into(), 5), ("link".into(), 1)].into()
         );
+        assert_eq!((stats.objects_found, stats.objects_lost), (7, 4));
         assert_eq!(stats.camera_fault, None);
         assert_eq!(sampler.sample(&meters, 40, []).capture_fps, 0.0);
     }

@@ -103,6 +103,12 @@ pub struct Stats {
     /// Frames copied since the agent started, because the driver would have run out of buffers.
     #[serde(skip_serializing_if = "is_zero")]
     pub copied: u64,
+    /// Objects that were given an identity since the agent started.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub objects_found: u64,
+    /// Of these, how many have left.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub objects_lost: u64,
     /// Processor time used in the last second, in percent of one core.
     pub cpu: f32,
     /// Resident memory in MB (10^6 bytes).

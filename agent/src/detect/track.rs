@@ -164,6 +164,13 @@ impl Tracker {
         });
     }
 
+    /// Takes all objects for lost, as when classes get another meaning; no identity is given again.
+    pub fn forget(&mut self) {
+        self.counts.lost += self.tracks.len() as u64;
+        self.tracks.clear();
+        self.last = None;
+    }
+
     /// Identities given and lost so far.
     #[must_use]
     pub fn counts(&self) -> TrackCounts {
@@ -394,6 +401,17 @@ mod tests {
         let mut found = [detection(2, 0.5, 0.5), detection(1, 0.5, 0.5)];
         tracker.update(&mut found, at(100));
         assert_eq!(ids(&found), [1, 0]);
+    }
+
+    #[test]
+    fn what_was_forgotten_is_lost_and_its_identity_not_given_again() {
+        let mut tracker = Tracker::new();
+        let mut found = [detection(1, 0.5, 0.5)];
+        tracker.update(&mut found, at(0));
+        tracker.forget();
+        assert_eq!(tracker.counts(), TrackCounts { found: 1, lost: 1 });
+        tracker.update(&mut found, at(100));
+        assert_eq!(ids(&found), [1]);
     }
 
     #[test]

@@ -40,7 +40,8 @@ pub fn run(
     hook: Option<TestHook>,
 ) {
     priority::yield_to_others();
-    let mut tracker = settings.borrow().track.then(Tracker::new);
+    let mut tracker = Tracker::new();
+    let mut track = settings.borrow().track;
     let mut found = Vec::new();
     let mut due = Instant::now();
     loop {
@@ -51,7 +52,8 @@ pub fn run(
                 Ok(loaded) => {
                     detector = loaded;
                     // Its classes may be others.
-                    tracker = settings.track.then(Tracker::new);
+                    tracker.forget();
+                    track = settings.track;
                 }
                 Err(err) => log::error!("Detection stays as it is: {err}"),
             }
@@ -84,9 +86,10 @@ pub fn run(
                 continue;
             }
         };
-        if let Some(tracker) = &mut tracker {
+        if track {
             tracker.update(&mut found, frame.captured_at);
         }
+        shared.meters.tracked(tracker.counts());
         let (info, labels) = (detector.info(), detector.labels());
         shared.feed.put_detections(Detections {
             seq: frame.seq,
