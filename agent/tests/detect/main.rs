@@ -9,6 +9,7 @@ mod hostile;
 mod layouts;
 mod program;
 mod reference;
+mod tracking;
 
 use std::path::{Path, PathBuf};
 
