@@ -133,6 +133,37 @@ impl Bare {
         }
     }
 
+    /// Writes pixels of the model's size, red, green and blue, into the input.
+    pub fn write(&mut self, pixels: &[u8]) {
+        let (mut size, mut address) = (0, ptr::null_mut());
+        // SAFETY: the buffer is live and nothing else looks at it; the out-parameters are valid. The
+        // library gives the address of `size` bytes, aligned for any number.
+        unsafe {
+            let buffer = self.inputs[0];
+            check((self.call.get_tensor_buffer_size)(buffer, &raw mut size));
+            let mode = sys::kLiteRtTensorBufferLockModeWrite;
+            check((self.call.lock_tensor_buffer)(
+                buffer,
+                &raw mut address,
+                mode,
+            ));
+            if size >= 4 * pixels.len() {
+                let values = std::slice::from_raw_parts_mut(address.cast::<f32>(), pixels.len());
+                for (value, &pixel) in values.iter_mut().zip(pixels) {
+                    *value = (f32::from(pixel) - 127.5) / 127.5;
+                }
+            } else {
+                assert!(size >= pixels.len());
+                let values = std::slice::from_raw_parts_mut(address.cast::<u8>(), pixels.len());
+                for (value, &pixel) in values.iter_mut().zip(pixels) {
+                    // Minus 128, as a signed byte.
+                    *value = pixel ^ 0x80;
+                }
+            }
+            check((self.call.unlock_tensor_buffer)(buffer));
+        }
+    }
+
     /// Time of one inference.
     pub fn invoke(&mut self) -> Duration {
         let start = Instant::now();
