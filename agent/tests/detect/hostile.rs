@@ -13,6 +13,12 @@ use fastrand::Rng;
 /// Mutations of each model in each engine; `CV_AGENT_TEST_MUTATIONS` sets another number.
 const MUTATIONS: u64 = 400;
 
+/// Mutations of each model that the program is started with.
+const PROGRAM_MUTATIONS: u64 = 8;
+
+/// How long one mutation may take; they take milliseconds.
+const LIMIT_S: u32 = 60;
+
 /// What the worker is to do: engine, model, first mutation.
 const TASK: &str = "CV_AGENT_HOSTILE_TASK";
 
@@ -88,6 +94,7 @@ fn worker() {
     let mut found = Vec::new();
     for seed in first..mutations() {
         println!("trying {seed}");
+        end_after(LIMIT_S);
         std::fs::write(&file, mutate(&original, seed)).unwrap();
         let config = super::config(file.clone(), engine).unwrap();
         let loads = Detector::load(&config).map(|mut detector| {
@@ -100,6 +107,13 @@ fn worker() {
         );
     }
     println!("done");
+}
+
+/// Ends this process if it takes longer, which counts as a crash: a model must not hang it either.
+#[allow(unsafe_code)]
+fn end_after(seconds: u32) {
+    // SAFETY: replaces this process's only alarm, whose signal nothing here handles.
+    unsafe { libc::alarm(seconds) };
 }
 
 /// Counts of what became of the mutations.
@@ -156,6 +170,32 @@ fn survives(engine: &str) {
     );
     assert!(tally.loads > 0 && tally.refused > 0);
     assert_eq!(tally.crashes, [""; 0]);
+}
+
+/// A few of the same through the program, which tries them in a process of its own.
+#[test]
+fn the_program_survives_damaged_models() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("mutated.tflite");
+    for model in models() {
+        let original = std::fs::read(&model).unwrap();
+        for seed in 0..PROGRAM_MUTATIONS {
+            std::fs::write(&file, mutate(&original, seed)).unwrap();
+            let output = super::program::inspect(&file, &[]);
+            let code = output.status.code();
+            assert!(
+                matches!(code, Some(0 | 78)),
+                "{} {seed}: {output:?}",
+                model.display()
+            );
+            let said = if code == Some(0) {
+                &output.stdout
+            } else {
+                &output.stderr
+            };
+            assert!(String::from_utf8_lossy(said).contains("mutated.tflite"));
+        }
+    }
 }
 
 #[test]
