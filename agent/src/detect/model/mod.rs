@@ -1,6 +1,7 @@
 //! Reads `.tflite` files: nothing else sees a model before it was checked here.
 
 mod archive;
+mod element;
 mod file;
 mod flatbuffer;
 mod flexbuffer;
@@ -8,10 +9,10 @@ mod metadata;
 mod operators;
 mod validate;
 
+pub use element::ElementType;
+pub use file::{Model, ModelError, Quantization, Tensor};
 pub use metadata::{Metadata, packed_labels};
 pub use operators::POST_PROCESS;
-
-pub use file::{ElementType, Model, ModelError, Quantization, Tensor};
 
 /// Numbers of operators in the format's list.
 #[allow(missing_docs)]

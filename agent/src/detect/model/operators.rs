@@ -5,7 +5,8 @@
 //! zero. So only operators that are listed here are let through, with as many tensors as they
 //! take, of types that go together, and with their own options.
 
-use super::file::{ElementType, Model, ModelError, Operator, Tensor, inconsistent};
+use super::element::ElementType;
+use super::file::{Model, ModelError, Operator, Tensor, inconsistent};
 use super::flatbuffer::Table;
 use super::{builtin, flexbuffer};
 

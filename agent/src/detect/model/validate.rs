@@ -1,6 +1,7 @@
 //! Whether what a model says fits together: nothing that a runtime follows may lead astray.
 
-use super::file::{ElementType, Model, ModelError, Signature, SignatureTensors, inconsistent};
+use super::element::ElementType;
+use super::file::{Model, ModelError, Signature, SignatureTensors, inconsistent};
 use super::operators;
 
 /// Most elements of one tensor: 256 MB of floats, far above any model for a board.
