@@ -1,6 +1,6 @@
 //! The runtimes that execute a model, behind one small trait.
 //!
-//! Each engine is one file, which alone names its crate. A model reaches them only after
+//! Each engine is one module, which alone names its crate. A model reaches them only after
 //! [`crate::detect::model::Model::parse`] accepted it.
 #![allow(unsafe_code)]
 

@@ -1,184 +1,22 @@
-//! LiteRT, whose library is opened at run time; the only file that names `edgefirst_tflite_sys`.
-//!
-//! A library that was opened stays open, with its environment, for the life of the process:
-//! closing it while its threads wind down can crash.
+//! From a model to a compiled one with buffers for its inputs and outputs.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::ffi::{c_char, c_void};
-use std::path::{Path, PathBuf};
+use std::collections::BTreeSet;
 use std::ptr;
-use std::sync::{Mutex, PoisonError};
 
-use edgefirst_tflite_sys::discovery;
-use edgefirst_tflite_sys::litert::{self as sys, LiteRtFunctions};
-use edgefirst_tflite_sys::tensorflowlite_c;
+use edgefirst_tflite_sys::litert as sys;
 
-use super::{Engine, EngineError, MAX_OUTPUTS, TensorMut, TensorRef};
-use crate::detect::model::{ElementType, Model};
-
-/// What people call it.
-pub const NAME: &str = "LiteRT";
-
-/// The library's file name.
-pub const LIBRARY: &str = "libLiteRt.so";
-
-/// An opened library with its environment.
-struct Runtime {
-    call: LiteRtFunctions,
-    extra: ExtraFunctions,
-    environment: sys::Environment,
-    /// Keeps the functions' code in memory.
-    _library: tensorflowlite_c,
-}
-
-// SAFETY: the function pointers may be called from any thread, and the environment is only read
-// once it was created, as LiteRT documents.
-unsafe impl Send for Runtime {}
-// SAFETY: as above.
-unsafe impl Sync for Runtime {}
-
-/// Functions that the library exports but the bindings do not list.
-#[derive(Clone, Copy)]
-struct ExtraFunctions {
-    create_opaque_options: unsafe extern "C" fn(
-        identifier: *const c_char,
-        payload: *mut c_void,
-        destructor: Option<unsafe extern "C" fn(*mut c_void)>,
-        options: *mut *mut c_void,
-    ) -> sys::Status,
-    add_opaque_options:
-        unsafe extern "C" fn(options: sys::Options, opaque: *mut c_void) -> sys::Status,
-    get_tensor_index: unsafe extern "C" fn(tensor: sys::Tensor, index: *mut u32) -> sys::Status,
-}
-
-/// Libraries opened so far, by path.
-static RUNTIMES: Mutex<BTreeMap<PathBuf, &'static Runtime>> = Mutex::new(BTreeMap::new());
-
-fn library_error(path: &Path, reason: impl std::fmt::Display) -> EngineError {
-    EngineError::Library(format!("cannot use LiteRT in {}: {reason}", path.display()))
-}
-
-fn load_error(reason: impl Into<String>) -> EngineError {
-    EngineError::Load {
-        engine: NAME,
-        reason: reason.into(),
-    }
-}
-
-/// Turns a status into an error that names the function.
-fn check(status: sys::Status, function: &str) -> Result<(), String> {
-    if status == sys::kLiteRtStatusOk {
-        Ok(())
-    } else {
-        Err(format!("{function} gives status {status}"))
-    }
-}
-
-impl Runtime {
-    /// Opens the library at `path`, or finds it open already.
-    fn open(path: &Path) -> Result<&'static Self, EngineError> {
-        let path = path
-            .canonicalize()
-            .map_err(|err| library_error(path, err))?;
-        let mut runtimes = RUNTIMES.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(runtime) = runtimes.get(&path) {
-            return Ok(runtime);
-        }
-        let runtime = Box::leak(Box::new(Self::load(&path)?));
-        runtimes.insert(path, runtime);
-        Ok(runtime)
-    }
-
-    fn load(path: &Path) -> Result<Self, EngineError> {
-        let library = discovery::load(path).map_err(|err| library_error(path, err))?;
-        // SAFETY: the library stays loaded as long as the functions, in the same struct, which is
-        // never dropped once it was opened. That it is LiteRT if it has LiteRT's functions is what
-        // the user answers for by putting it there.
-        let call = unsafe { LiteRtFunctions::try_load(library.library()) }
-            .map_err(|err| library_error(path, err))?;
-        let missing = |err| library_error(path, err);
-        let exports = library.library();
-        // SAFETY: the signatures are those of LiteRT's C headers (litert_opaque_options.h,
-        // litert_options.h, litert_model.h); the library stays loaded as above.
-        let extra = unsafe {
-            ExtraFunctions {
-                create_opaque_options: *exports
-                    .get(b"LiteRtCreateOpaqueOptions\0")
-                    .map_err(missing)?,
-                add_opaque_options: *exports.get(b"LiteRtAddOpaqueOptions\0").map_err(missing)?,
-                get_tensor_index: *exports.get(b"LiteRtGetTensorIndex\0").map_err(missing)?,
-            }
-        };
-        let environment = create_environment(&call).map_err(|err| library_error(path, err))?;
-        Ok(Self {
-            call,
-            extra,
-            environment,
-            _library: library,
-        })
-    }
-}
-
-/// Creates an environment that prints errors only: LiteRT tells standard error about every
-/// accelerator that it does not find.
-fn create_environment(call: &LiteRtFunctions) -> Result<sys::Environment, String> {
-    /// `kLiteRtEnvOptionTagMinLoggerSeverity`.
-    const MIN_SEVERITY: u32 = 25;
-    /// `kLiteRtAnyTypeInt`.
-    const INT: u32 = 2;
-    /// `LITERT_ERROR`.
-    const ERROR: i64 = 3;
-
-    // SAFETY: a plain struct of numbers, for which zeros are valid.
-    let mut quiet: sys::EnvOption = unsafe { std::mem::zeroed() };
-    quiet.tag = MIN_SEVERITY;
-    quiet.value.type_ = INT;
-    quiet.value.__bindgen_anon_1.int_value = ERROR;
-    let mut environment = ptr::null_mut();
-    // SAFETY: one option is passed, which is only read; the out-parameter is valid.
-    let status = unsafe { (call.create_environment)(1, &raw const quiet, &raw mut environment) };
-    if status == sys::kLiteRtStatusOk {
-        return Ok(environment);
-    }
-    // A library that does not know the option.
-    // SAFETY: no options are passed; the out-parameter is valid.
-    let status = unsafe { (call.create_environment)(0, ptr::null(), &raw mut environment) };
-    check(status, "LiteRtCreateEnvironment").map(|()| environment)
-}
-
-/// A model compiled by LiteRT, with the buffers of its inputs and outputs.
-pub struct LiteRt {
-    runtime: &'static Runtime,
-    model: sys::Model,
-    compiled: sys::CompiledModel,
-    input: Buffer,
-    outputs: Vec<Buffer>,
-    /// The outputs' handles in the order of the signature, as an inference takes them.
-    output_handles: Vec<sys::TensorBuffer>,
-    output_shapes: Vec<Vec<usize>>,
-    threads: usize,
-    /// What `model` reads from.
-    _file: Box<[u8]>,
-}
-
-// SAFETY: the handles have no thread affinity, and `&mut self` is needed for whatever changes them.
-unsafe impl Send for LiteRt {}
-
-#[derive(Clone, Copy)]
-struct Buffer {
-    handle: sys::TensorBuffer,
-    element: ElementType,
-    /// Bytes of the tensor, at most those of the buffer.
-    bytes: usize,
-}
+use super::library::Runtime;
+use super::{Buffer, LiteRt, check};
+use crate::detect::engine::MAX_OUTPUTS;
+use crate::detect::model::Model;
 
 /// Handles that are given back when loading ends early.
-struct Loading {
-    runtime: &'static Runtime,
-    model: sys::Model,
-    options: sys::Options,
-    compiled: sys::CompiledModel,
-    buffers: Vec<sys::TensorBuffer>,
+pub struct Loading {
+    pub runtime: &'static Runtime,
+    pub model: sys::Model,
+    pub options: sys::Options,
+    pub compiled: sys::CompiledModel,
+    pub buffers: Vec<sys::TensorBuffer>,
 }
 
 impl Drop for Loading {
@@ -204,24 +42,8 @@ impl Drop for Loading {
 }
 
 impl LiteRt {
-    /// Loads a model that was read from `file` with the library at `library`.
-    ///
-    /// # Errors
-    ///
-    /// [`EngineError::Library`] if the library cannot be used, [`EngineError::Load`] if it refuses
-    /// the model.
-    pub fn load(
-        library: &Path,
-        file: &[u8],
-        model: &Model,
-        threads: usize,
-    ) -> Result<Self, EngineError> {
-        let runtime = Runtime::open(library)?;
-        check_names(model).map_err(load_error)?;
-        Self::load_with(runtime, file.into(), model, threads).map_err(load_error)
-    }
-
-    fn load_with(
+    /// Compiles a model for so many threads; the error says what LiteRT does not like.
+    pub(super) fn load_with(
         runtime: &'static Runtime,
         file: Box<[u8]>,
         model: &Model,
@@ -316,7 +138,7 @@ impl LiteRt {
 }
 
 /// Ends of a graph are found by their names: two alike make the runtime throw.
-fn check_names(model: &Model) -> Result<(), String> {
+pub fn check_names(model: &Model) -> Result<(), String> {
     let mut names = BTreeSet::new();
     for &index in model.inputs.iter().chain(&model.outputs) {
         let name = model.tensors.get(index).map(|tensor| &tensor.name);
@@ -526,134 +348,5 @@ impl Loading {
             },
             shape,
         ))
-    }
-}
-
-impl Drop for LiteRt {
-    fn drop(&mut self) {
-        drop(Loading {
-            runtime: self.runtime,
-            model: self.model,
-            options: ptr::null_mut(),
-            compiled: self.compiled,
-            buffers: self
-                .output_handles
-                .drain(..)
-                .chain([self.input.handle])
-                .collect(),
-        });
-    }
-}
-
-/// A buffer mapped into our memory; unmapped on drop.
-struct Mapping<'a> {
-    call: &'a LiteRtFunctions,
-    buffer: Buffer,
-    address: *mut u8,
-}
-
-impl<'a> Mapping<'a> {
-    fn new(
-        call: &'a LiteRtFunctions,
-        buffer: Buffer,
-        mode: sys::TensorBufferLockMode,
-    ) -> Result<Self, EngineError> {
-        let mut address = ptr::null_mut();
-        // SAFETY: the buffer is live, the out-parameter is valid.
-        let status = unsafe { (call.lock_tensor_buffer)(buffer.handle, &raw mut address, mode) };
-        check(status, "LiteRtLockTensorBuffer").map_err(run_error)?;
-        let mapping = Self {
-            call,
-            buffer,
-            address: address.cast(),
-        };
-        if mapping.address.is_null() {
-            return Err(run_error("LiteRtLockTensorBuffer gives no address"));
-        }
-        Ok(mapping)
-    }
-
-    fn bytes(&self) -> &[u8] {
-        // SAFETY: the lock gave the address of the whole buffer, of which `create_buffer` checked
-        // that it holds the tensor; it stays there, unwritten, until the mapping is dropped.
-        unsafe { std::slice::from_raw_parts(self.address, self.buffer.bytes) }
-    }
-
-    fn bytes_mut(&mut self) -> &mut [u8] {
-        // SAFETY: as in `bytes`; and a buffer is mapped once at a time, by `&mut self` methods.
-        unsafe { std::slice::from_raw_parts_mut(self.address, self.buffer.bytes) }
-    }
-}
-
-impl Drop for Mapping<'_> {
-    fn drop(&mut self) {
-        // SAFETY: the buffer was locked by `new` and is unlocked once.
-        // Nothing can be done about a failure; the next lock reports it.
-        let _ = unsafe { (self.call.unlock_tensor_buffer)(self.buffer.handle) };
-    }
-}
-
-fn run_error(reason: impl Into<String>) -> EngineError {
-    EngineError::Run {
-        engine: NAME,
-        reason: reason.into(),
-    }
-}
-
-impl Engine for LiteRt {
-    fn name(&self) -> &'static str {
-        NAME
-    }
-
-    fn accelerator(&self) -> String {
-        match self.threads {
-            1 => "XNNPACK (1 thread)".into(),
-            threads => format!("XNNPACK ({threads} threads)"),
-        }
-    }
-
-    fn output_shapes(&self) -> &[Vec<usize>] {
-        &self.output_shapes
-    }
-
-    fn write_input(&mut self, write: &mut dyn FnMut(TensorMut<'_>)) -> Result<(), EngineError> {
-        let mode = sys::kLiteRtTensorBufferLockModeWrite;
-        let mut mapping = Mapping::new(&self.runtime.call, self.input, mode)?;
-        let element = self.input.element;
-        let tensor = TensorMut::new(element, mapping.bytes_mut())
-            .ok_or_else(|| run_error("the input tensor cannot be written"))?;
-        write(tensor);
-        Ok(())
-    }
-
-    fn invoke(&mut self) -> Result<(), EngineError> {
-        // SAFETY: the compiled model and its buffers are live, none is mapped (mappings end within
-        // the methods that make them), and there are as many as its signature has.
-        let status = unsafe {
-            (self.runtime.call.run_compiled_model)(
-                self.compiled,
-                0,
-                1,
-                &raw mut self.input.handle,
-                self.output_handles.len(),
-                self.output_handles.as_mut_ptr(),
-            )
-        };
-        check(status, "LiteRtRunCompiledModel").map_err(run_error)
-    }
-
-    fn read_outputs(&mut self, read: &mut dyn FnMut(&[TensorRef<'_>])) -> Result<(), EngineError> {
-        let mode = sys::kLiteRtTensorBufferLockModeRead;
-        let mut mappings: [Option<Mapping<'_>>; MAX_OUTPUTS] = [const { None }; MAX_OUTPUTS];
-        for (mapping, &buffer) in mappings.iter_mut().zip(&self.outputs) {
-            *mapping = Some(Mapping::new(&self.runtime.call, buffer, mode)?);
-        }
-        let mut tensors = [TensorRef::U8(&[]); MAX_OUTPUTS];
-        for (tensor, mapping) in tensors.iter_mut().zip(mappings.iter().flatten()) {
-            *tensor = TensorRef::new(mapping.buffer.element, mapping.bytes())
-                .ok_or_else(|| run_error("an output tensor cannot be read"))?;
-        }
-        read(tensors.get(..self.outputs.len()).unwrap_or_default());
-        Ok(())
     }
 }
