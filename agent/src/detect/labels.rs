@@ -108,13 +108,18 @@ impl Labels {
     /// Number of classes with a name that is not the background's.
     #[must_use]
     pub fn named(&self) -> usize {
-        self.names.iter().flatten().count() - usize::from(self.starts_with_background())
+        let skip = usize::from(self.starts_with_background());
+        self.names.iter().skip(skip).flatten().count()
     }
 
-    /// Whether class 0 stands for "no object".
+    /// Whether class 0 stands for "no object": by its name, or as ids start with 1.
     #[must_use]
     pub fn starts_with_background(&self) -> bool {
-        matches!(self.names.first(), Some(Some(name)) if BACKGROUND.contains(&&*name.to_lowercase()))
+        match self.names.first() {
+            Some(Some(name)) => BACKGROUND.contains(&&*name.to_lowercase()),
+            Some(None) => true,
+            None => false,
+        }
     }
 
     /// The class with a name; letter case does not matter.
@@ -190,6 +195,21 @@ mod tests {
         assert_eq!(labels.name(0), "person");
         assert_eq!(labels.name(2), "traffic light");
         assert!(!labels.starts_with_background());
+    }
+
+    #[test]
+    fn ids_from_1_leave_0_to_the_background() {
+        for bytes in [
+            &b"1 person\n2 car\n"[..],
+            b"[null, \"person\", \"car\"]",
+            b"\nperson\ncar\n",
+        ] {
+            let labels = Labels::parse(bytes).unwrap();
+            assert!(labels.starts_with_background());
+            assert_eq!((labels.len(), labels.named()), (3, 2));
+            assert_eq!(labels.list(), "person, car");
+        }
+        assert!(!Labels::default().starts_with_background());
     }
 
     #[test]

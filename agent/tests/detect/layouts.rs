@@ -120,6 +120,16 @@ fn raw_int8_heads_with_the_usual_anchors() {
 }
 
 #[test]
+fn ids_from_1_are_those_of_objects() {
+    let dir = tempfile::tempdir().unwrap();
+    let labels = dir.path().join("from_1.txt");
+    std::fs::write(&labels, "1 red\n2 green\n3 blue\n").unwrap();
+    let labels = labels.to_str();
+    finds_colours("post_process_uint8", labels, COLOURS, PLACES);
+    finds_colours("raw_int8", labels, COLOURS, FIRST_ANCHORS);
+}
+
+#[test]
 fn raw_scores_with_anchors_of_their_own() {
     finds_colours("raw_with_anchors", Some("list.json"), COLOURS, PLACES);
 }
