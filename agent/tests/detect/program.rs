@@ -70,6 +70,38 @@ fn what_cannot_be_used_is_described_all_the_same() {
 }
 
 #[test]
+fn a_model_that_detects_nothing_is_told_what_is_expected() {
+    // Both outputs, and the operators that shape them, from [1, 42, 4] to [1, 24, 7].
+    let [old, new] = [[1, 42, 4], [1, 24, 7]].map(|shape: [i32; 3]| {
+        shape
+            .into_iter()
+            .flat_map(i32::to_le_bytes)
+            .collect::<Vec<u8>>()
+    });
+    let mut bytes = std::fs::read(super::fixture("models/raw_int8.tflite")).unwrap();
+    for at in (0..bytes.len() - old.len()).step_by(4) {
+        if bytes[at..].starts_with(&old) {
+            bytes[at..at + new.len()].copy_from_slice(&new);
+        }
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("other.tflite");
+    std::fs::write(&file, bytes).unwrap();
+    let output = inspect(&file, &[]);
+    let (text, complaint) = texts(&output);
+    assert_eq!(output.status.code(), Some(78));
+    assert!(text.contains("int8 [1, 24, 7]"), "{text}");
+    assert!(text.contains("\ntflite:    loads in "), "{text}");
+    for part in [
+        "its outputs are not understood",
+        "int8 [1, 24, 7]",
+        "expected boxes [1, N, 4], classes [1, N], scores [1, N]",
+    ] {
+        assert!(complaint.contains(part), "{part:?} is not in {complaint}");
+    }
+}
+
+#[test]
 fn a_part_of_a_model_is_refused() {
     let whole = std::fs::read(super::fixture("models/efficientdet.tflite")).unwrap();
     let dir = tempfile::tempdir().unwrap();
