@@ -177,6 +177,7 @@ async fn video_runs_at_full_rate_while_detection_is_slow() {
     let mut connection = relay.agent().await;
 
     let (mut frames, mut searched) = (Vec::new(), Vec::new());
+    let mut stats = serde_json::Value::Null;
     // Both counts are over the same frames: the rate of the clip, not that of this machine.
     while frames.len() < 150 || searched.len() < 3 {
         match connection.next().await {
@@ -185,6 +186,7 @@ async fn video_runs_at_full_rate_while_detection_is_slow() {
                 frames.push(meta);
             }
             Sent::Event(name, detections) if name == "detections" => searched.push(detections),
+            Sent::Event(name, told) if name == "stats" => stats = told,
             Sent::Event(..) => {}
             Sent::Closed => panic!("closed"),
         }
@@ -204,4 +206,7 @@ async fn video_runs_at_full_rate_while_detection_is_slow() {
     }
     assert!(searched[0]["model"].as_str().unwrap().contains("ssd"));
     assert!(searched[0]["infer_ms"].as_f64().unwrap() > 0.0);
+    // The clip begins with a cat.
+    assert_eq!(searched[0]["objects"][0]["id"], 0);
+    assert!(number(&stats, "objects_found") >= 1, "{stats}");
 }
