@@ -95,7 +95,8 @@ impl Runtime {
 }
 
 /// Creates an environment that prints errors only: LiteRT tells standard error about every
-/// accelerator that it does not find.
+/// accelerator that it does not find. One line remains, `INFO: Created TensorFlow Lite XNNPACK
+/// delegate for CPU`: it comes from TensorFlow Lite's own logger, which the library does not export.
 fn create_environment(call: &LiteRtFunctions) -> Result<sys::Environment, String> {
     /// `kLiteRtEnvOptionTagMinLoggerSeverity`.
     const MIN_SEVERITY: u32 = 25;
