@@ -46,6 +46,10 @@ pub struct FrameMeta {
     pub width: u32,
     /// Height of the picture in pixels.
     pub height: u32,
+    /// Size of the picture; an attachment that is shorter was given up on the way. Only towards a
+    /// relay that said [`Demand::cut_frames`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bytes: Option<u64>,
     /// Whether boxes are drawn into the picture.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub annotated: bool,
@@ -152,6 +156,10 @@ pub struct Demand {
     /// The most frames per second that any of them wants; absent: all there are.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_fps: Option<f32>,
+    /// Whether the agent may end a frame early, once it has said how long it would be: the relay
+    /// drops such a frame and acknowledges it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub cut_frames: bool,
 }
 
 #[cfg(test)]
@@ -166,6 +174,7 @@ mod tests {
             sent_us: None,
             width: 640,
             height: 480,
+            bytes: None,
             annotated: false,
         };
         assert_eq!(

@@ -120,6 +120,7 @@ mod tests {
                 sent_us: None,
                 width: 3,
                 height: 4,
+                bytes: None,
                 annotated: true,
             },
             received_us: Timestamp(5),

@@ -85,6 +85,8 @@ pub struct CameraMetrics {
     pub dropped_out_of_order: Counter,
     /// Frames from the agent that are not a JPEG.
     pub dropped_not_jpeg: Counter,
+    /// Frames that the agent gave up on the way.
+    pub dropped_cut: Counter,
     /// Frames that a viewer did not get because its window was full.
     pub dropped_viewer_busy: Counter,
     /// Frames that a viewer did not get because it asked for fewer.
@@ -260,6 +262,7 @@ pub fn render(
         for (reason, counter) in [
             ("out_of_order", &camera.metrics.dropped_out_of_order),
             ("not_jpeg", &camera.metrics.dropped_not_jpeg),
+            ("cut", &camera.metrics.dropped_cut),
             ("viewer_busy", &camera.metrics.dropped_viewer_busy),
             ("rate_limit", &camera.metrics.dropped_rate_limit),
         ] {

@@ -7,8 +7,7 @@ use std::time::Duration;
 
 use futures_util::{Sink, SinkExt as _, Stream, StreamExt as _};
 use serde::Serialize;
-use socket2::SockRef;
-use tokio::net::{TcpSocket, TcpStream, lookup_host};
+use tokio::net::lookup_host;
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::{self, Message, protocol::WebSocketConfig};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, client_async_tls_with_config};
@@ -16,6 +15,7 @@ use url::Url;
 
 use super::error::UplinkError;
 use super::packet::{self, Engine, Handshake, Packet};
+use super::shallow::Shallow;
 
 /// Time for a TCP connection. Short, because a SYN lost in an outage is repeated after one second
 /// and then after ever longer ones: a new attempt is sooner.
@@ -23,14 +23,6 @@ const CONNECT: Duration = Duration::from_secs(2);
 
 /// Time for each of: finding the address, upgrading to WebSocket (with TLS), opening Socket.IO.
 const HANDSHAKE: Duration = Duration::from_secs(5);
-
-/// The most that the kernel buffers for us, in bytes: what a link with 200 ms of round trip holds
-/// at 30 frames of 40 kB a second. The window keeps what is really there far below.
-const SEND_BUFFER: usize = 256 << 10;
-
-/// The socket takes more only when less than this is unsent, so that a frame is chosen as late as
-/// possible.
-const UNSENT: u32 = 16 << 10;
 
 /// A relay sends small messages only.
 const LARGEST_MESSAGE: usize = 256 << 10;
@@ -128,7 +120,7 @@ impl fmt::Debug for Endpoint {
 }
 
 /// A WebSocket over TCP or TLS.
-pub type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
+pub type Socket = WebSocketStream<MaybeTlsStream<Shallow>>;
 
 /// Connects to `endpoint` and opens a WebSocket.
 pub async fn open(endpoint: &Endpoint) -> Result<Socket, UplinkError> {
@@ -150,7 +142,7 @@ pub async fn open(endpoint: &Endpoint) -> Result<Socket, UplinkError> {
     }
 }
 
-async fn connect(endpoint: &Endpoint) -> Result<TcpStream, UplinkError> {
+async fn connect(endpoint: &Endpoint) -> Result<Shallow, UplinkError> {
     let addresses: Vec<SocketAddr> =
         match timeout(HANDSHAKE, lookup_host((endpoint.host(), endpoint.port()))).await {
             Ok(Ok(addresses)) => addresses.collect(),
@@ -169,26 +161,13 @@ async fn connect(endpoint: &Endpoint) -> Result<TcpStream, UplinkError> {
         };
     let mut last = UplinkError::Connect(io::ErrorKind::AddrNotAvailable.into());
     for address in addresses {
-        last = match timeout(CONNECT, connect_to(address)).await {
+        last = match timeout(CONNECT, Shallow::connect(address)).await {
             Ok(Ok(stream)) => return Ok(stream),
             Ok(Err(err)) => UplinkError::Connect(err),
             Err(_) => UplinkError::timeout("TCP connection", CONNECT),
         };
     }
     Err(last)
-}
-
-async fn connect_to(address: SocketAddr) -> io::Result<TcpStream> {
-    let socket = if address.is_ipv4() {
-        TcpSocket::new_v4()?
-    } else {
-        TcpSocket::new_v6()?
-    };
-    let options = SockRef::from(&socket);
-    options.set_send_buffer_size(SEND_BUFFER)?;
-    options.set_tcp_notsent_lowat(UNSENT)?;
-    socket.set_nodelay(true)?;
-    socket.connect(address).await
 }
 
 /// Connects the namespace with `auth`; returns what the server said about pings, and its version.

@@ -26,6 +26,7 @@ impl Gate {
             demand: Demand {
                 viewers: 1,
                 max_fps: None,
+                cut_frames: false,
             },
         }
     }

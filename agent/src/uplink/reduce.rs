@@ -86,6 +86,18 @@ impl Reducer {
         self.change(LEVELS.len() - 1, None);
     }
 
+    /// Whether pictures can be made smaller still.
+    pub fn can_shrink(&self) -> bool {
+        self.level < LEVELS.len() - 1
+    }
+
+    /// A picture was given up on its way: the link has become far slower than was known. Pictures
+    /// grow again from the smallest, by what is measured from now on.
+    pub fn gave_up(&mut self, now: Instant) {
+        self.deliveries.clear();
+        self.change(LEVELS.len() - 1, Some(now));
+    }
+
     /// An acknowledgement came `now`. Returns whether the size changes.
     pub fn delivered(&mut self, delivery: Delivery, now: Instant) -> bool {
         self.deliveries.push_back((now, delivery));
@@ -196,6 +208,20 @@ mod tests {
         assert!(reducer.reduction().is_some());
 
         run(&mut reducer, &mut start, 40_000.0, 1_200_000.0, 8.0);
+        assert_eq!(reducer.reduction(), None);
+    }
+
+    #[test]
+    fn after_a_picture_was_given_up_the_smallest_comes_first_and_what_fits_soon() {
+        let mut start = Instant::now();
+        let mut reducer = Reducer::new();
+        run(&mut reducer, &mut start, 40_000.0, 1_200_000.0, 5.0);
+        assert!(reducer.can_shrink());
+        reducer.gave_up(start);
+        assert_eq!(reducer.reduction(), LEVELS[LEVELS.len() - 1].0);
+        assert!(!reducer.can_shrink());
+        // It was only a pause.
+        run(&mut reducer, &mut start, 40_000.0, 1_200_000.0, 1.5);
         assert_eq!(reducer.reduction(), None);
     }
 

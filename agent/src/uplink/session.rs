@@ -24,6 +24,7 @@ use super::error::UplinkError;
 use super::feed::{Drop, Feed};
 use super::gate::Gate;
 use super::packet::{self, Engine, Handshake, Packet};
+use super::picture;
 use super::reduce::Reducer;
 use super::window::Window;
 use super::{Link, Stop, tutorial};
@@ -58,6 +59,10 @@ struct State {
     clock: Clock,
     next_clock: Instant,
     gate: Gate,
+    /// Whether the relay knows frames that end early.
+    cut_frames: bool,
+    /// Whether the socket is in the middle of a picture.
+    picture_open: bool,
     pong_due: bool,
     /// On a link that is too slow for pictures, detections must not take what little there is: at
     /// most one goes with each picture.
@@ -89,6 +94,8 @@ impl<'a> Session<'a> {
                 clock: Clock::default(),
                 next_clock: Instant::now(),
                 gate: Gate::new(),
+                cut_frames: false,
+                picture_open: false,
                 pong_due: false,
                 detections_due: true,
                 drawn: None,
@@ -128,7 +135,11 @@ impl<'a> Session<'a> {
         }
         if ended.is_ok() {
             // The relay is told that this is no accident; whether it hears it is its own affair.
+            let picture_open = self.lock().picture_open;
             let goodbye = async {
+                if picture_open {
+                    picture::finish(&mut sink).await?;
+                }
                 let text = Message::text(packet::disconnect(NAMESPACE_AGENTS));
                 sink.send(text).await?;
                 sink.close().await
@@ -175,7 +186,9 @@ impl<'a> Session<'a> {
                             demand.viewers,
                             demand.max_fps
                         );
-                        self.lock().gate.demand(demand);
+                        let mut state = self.lock();
+                        state.cut_frames = demand.cut_frames;
+                        state.gate.demand(demand);
                     }
                 }
                 event::CLOCK => self.clock_answered(argument),
@@ -334,18 +347,7 @@ impl<'a> Session<'a> {
                 let Some(frame) = self.reduced(frame).await else {
                     return Ok(());
                 };
-                let meta = FrameMeta {
-                    seq: frame.seq,
-                    captured_us: frame.captured_at,
-                    sent_us: Some(Timestamp::now()),
-                    width: frame.resolution.width,
-                    height: frame.resolution.height,
-                    annotated: false,
-                };
-                let header = packet::event_header(NAMESPACE_AGENTS, event::FRAME, &meta)?;
-                self.sending(frame.seq, frame.jpeg.len());
-                self.write_in_time(send_pair(sink, header, frame.jpeg))
-                    .await?;
+                return self.send_picture(sink, frame).await;
             }
             Wire::Tutorial => {
                 let detections = self.lock().drawn.clone();
@@ -362,6 +364,45 @@ impl<'a> Session<'a> {
             }
         }
         self.link.frame_sent();
+        Ok(())
+    }
+
+    async fn send_picture<W>(&self, sink: &mut W, frame: Frame) -> Result<(), UplinkError>
+    where
+        W: Sink<Message, Error = tungstenite::Error> + Unpin,
+    {
+        let bytes = frame.jpeg.len();
+        let may_cut = self.lock().cut_frames && lock(self.reducer).can_shrink();
+        let part = picture::part(bytes).filter(|_| may_cut);
+        let meta = FrameMeta {
+            seq: frame.seq,
+            captured_us: frame.captured_at,
+            sent_us: Some(Timestamp::now()),
+            width: frame.resolution.width,
+            height: frame.resolution.height,
+            bytes: part.map(|_| bytes as u64),
+            annotated: false,
+        };
+        let header = packet::event_header(NAMESPACE_AGENTS, event::FRAME, &meta)?;
+        self.sending(frame.seq, bytes);
+        let Some(part) = part else {
+            self.write_in_time(send_pair(sink, header, frame.jpeg))
+                .await?;
+            self.link.frame_sent();
+            return Ok(());
+        };
+        let open = |open| self.lock().picture_open = open;
+        let sent = self
+            .write_in_time(picture::send(sink, header, frame.jpeg, part, open))
+            .await?;
+        if sent == bytes {
+            self.link.frame_sent();
+        } else {
+            log::debug!("Gave up frame {} after {sent} of {bytes} bytes", frame.seq);
+            self.feed.count(Drop::Link);
+            self.lock().window.cut(sent);
+            lock(self.reducer).gave_up(Instant::now());
+        }
         Ok(())
     }
 
@@ -433,10 +474,10 @@ impl<'a> Session<'a> {
         .ok()
     }
 
-    async fn write_in_time(
+    async fn write_in_time<T>(
         &self,
-        write: impl Future<Output = Result<(), tungstenite::Error>>,
-    ) -> Result<(), UplinkError> {
+        write: impl Future<Output = Result<T, tungstenite::Error>>,
+    ) -> Result<T, UplinkError> {
         timeout(self.stall, write)
             .await
             .map_err(|_| UplinkError::timeout("progress in sending", self.stall))?

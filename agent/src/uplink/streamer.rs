@@ -133,6 +133,7 @@ async fn publish(publisher: &Publisher, feed: &Feed, link: &Link) {
                         sent_us: None,
                         width: frame.resolution.width,
                         height: frame.resolution.height,
+                        bytes: None,
                         annotated: false,
                     };
                     publisher

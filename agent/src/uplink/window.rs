@@ -58,6 +58,13 @@ impl Window {
         });
     }
 
+    /// Only so many bytes of the last frame were sent.
+    pub fn cut(&mut self, bytes: usize) {
+        if let Some(last) = self.in_flight.back_mut() {
+            last.bytes = bytes;
+        }
+    }
+
     /// The relay holds `seq` and everything before it; `None` if that is no news.
     pub fn acknowledge(&mut self, seq: u64, now: Instant) -> Option<Delivery> {
         let mut delivery: Option<(usize, Instant)> = None;
@@ -213,6 +220,16 @@ mod tests {
         window.sent(6, 10, start + MS * 10);
         // The link was idle until the frame was sent.
         assert_eq!(window.acknowledge(6, start + MS * 14).unwrap().took, MS * 4);
+    }
+
+    #[test]
+    fn a_frame_that_was_cut_counts_with_what_was_sent_of_it() {
+        let start = Instant::now();
+        let mut window = Window::default();
+        window.sent(1, 1000, start);
+        window.sent(2, 1000, start);
+        window.cut(300);
+        assert_eq!(window.acknowledge(2, start + MS).unwrap().bytes, 1300);
     }
 
     #[test]

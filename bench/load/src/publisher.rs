@@ -64,6 +64,7 @@ impl Publisher {
                         sent_us: None,
                         width: WIDTH.into(),
                         height: HEIGHT.into(),
+                        bytes: None,
                         annotated: false,
                     };
                     seq += 1;

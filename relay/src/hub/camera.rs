@@ -116,6 +116,7 @@ impl Camera {
             demand: watch::Sender::new(Demand {
                 viewers: 0,
                 max_fps: None,
+                cut_frames: true,
             }),
             metrics: CameraMetrics::default(),
         }
@@ -596,6 +597,7 @@ impl State {
         Demand {
             viewers: self.viewers(),
             max_fps: most.filter(|most| !unlimited && *most > 0.0),
+            cut_frames: true,
         }
     }
 

@@ -39,6 +39,9 @@ pub enum FrameRefused {
     /// It does not begin like a JPEG.
     #[error("a frame is not a JPEG (it does not start with FF D8 FF)")]
     NotJpeg,
+    /// The agent gave it up on the way, because its link became slow.
+    #[error("a frame that its agent gave up on the way")]
+    Cut,
     /// It is older than the last one.
     #[error("a frame arrived after a newer one")]
     OutOfOrder,
@@ -60,7 +63,7 @@ pub enum FrameRefused {
 /// let demand = camera.demand(); // a tokio watch: how many want pictures, and how many a second
 /// if demand.borrow().viewers > 0 {
 ///     let meta = FrameMeta { seq: 0, captured_us: Timestamp::now(), sent_us: None,
-///         width: 640, height: 480, annotated: false };
+///         width: 640, height: 480, bytes: None, annotated: false };
 ///     camera.frame(meta, bytes::Bytes::from_static(b"\xff\xd8\xff..."))?;
 /// }
 /// # Ok(())
@@ -137,9 +140,16 @@ impl Publisher {
     /// # Errors
     ///
     /// [`FrameRefused`]; the frame is dropped and counted.
-    pub fn frame(&self, meta: FrameMeta, jpeg: Bytes) -> Result<(), FrameRefused> {
+    pub fn frame(&self, mut meta: FrameMeta, jpeg: Bytes) -> Result<(), FrameRefused> {
         if jpeg.len() > MAX_FRAME_BYTES {
             return Err(FrameRefused::TooLarge { bytes: jpeg.len() });
+        }
+        // Viewers get whole frames, which tell their length.
+        if let Some(whole) = meta.bytes.take()
+            && whole != jpeg.len() as u64
+        {
+            self.camera.metrics.dropped_cut.add(1);
+            return Err(FrameRefused::Cut);
         }
         if !jpeg::looks_like_jpeg(&jpeg) {
             self.camera.metrics.dropped_not_jpeg.add(1);

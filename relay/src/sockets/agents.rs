@@ -87,7 +87,8 @@ fn admit_agent(hub: &Arc<Hub>, socket: &Arc<Socket>, auth: &AgentAuth) -> Result
             let meta: FrameMeta = argument(value)?;
             let jpeg = attachment(value).ok_or("the picture is missing")?;
             match publisher.frame(meta, jpeg) {
-                Ok(()) | Err(FrameRefused::OutOfOrder | FrameRefused::NotJpeg) => {
+                Ok(())
+                | Err(FrameRefused::OutOfOrder | FrameRefused::NotJpeg | FrameRefused::Cut) => {
                     // A frame that was dropped needs no place in the agent's window either. A socket
                     // that is full or closing cannot take the acknowledgement; the next covers it.
                     let _ = socket.emit(event::ACK, &Ack { seq: meta.seq });
@@ -252,6 +253,7 @@ fn take_tutorial_frame(
         width: picture.width,
         height: picture.height,
         // The tutorial draws its boxes into the picture.
+        bytes: None,
         annotated: true,
     };
     camera.next_seq += 1;

@@ -1,5 +1,6 @@
 //! Agents: who may come, in which order frames count, and what the list says.
 
+use bytes::Bytes;
 use cv_protocol::Timestamp;
 use cv_relay::{Config, Token};
 use serde_json::{Value, json};
@@ -164,4 +165,40 @@ async fn a_silent_agent_is_taken_for_gone() {
     );
     agent.closed().await;
     while viewer.event("cameras").await.argument[0]["state"] != "offline" {}
+}
+
+#[tokio::test]
+async fn a_frame_in_parts_is_whole_again_and_one_that_ends_early_is_dropped() {
+    let server = Server::start(Config::default()).await;
+    let mut agent = server.agent("front").await;
+    let mut viewer = server.watching("front").await;
+    loop {
+        let demand = agent.event("demand").await.argument;
+        assert_eq!(demand["cut_frames"], true);
+        if demand["viewers"] == 1 {
+            break;
+        }
+    }
+    let whole = jpeg(9000);
+    let promised = |seq: u64| {
+        let mut meta = meta(seq);
+        meta["bytes"] = whole.len().into();
+        meta
+    };
+    let (start, rest) = (whole.slice(..4000), whole.slice(4000..));
+    agent
+        .emit_frame_in_parts(promised(0), &[start.clone(), Bytes::new()])
+        .await;
+    assert_eq!(agent.event("ack").await.seq(), 0);
+    agent.emit_frame_in_parts(promised(1), &[start, rest]).await;
+    assert_eq!(agent.event("ack").await.seq(), 1);
+
+    let frame = viewer.event("frame").await;
+    assert_eq!((frame.seq(), frame.attachment), (1, Some(whole)));
+    assert_eq!(frame.argument.get("bytes"), None);
+    let metrics = server.hub.render_metrics();
+    assert!(
+        metrics.contains(r#"frames_dropped_total{camera="front",reason="cut"} 1"#),
+        "{metrics}"
+    );
 }

@@ -13,6 +13,10 @@ use std::sync::Arc;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::protocol::frame::{
+    Frame,
+    coding::{Data, OpCode},
+};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 
 /// Longest wait for anything that must come.
@@ -141,6 +145,23 @@ impl Client {
         let text = format!("451-{}{body}", self.prefix());
         self.socket.feed(Message::text(text)).await.unwrap();
         self.socket.send(Message::binary(jpeg)).await.unwrap();
+    }
+
+    /// Sends a picture as fragments of one WebSocket message.
+    pub async fn emit_frame_in_parts(&mut self, meta: Value, parts: &[Bytes]) {
+        let body = json!(["frame", meta, {"_placeholder": true, "num": 0}]);
+        let text = format!("451-{}{body}", self.prefix());
+        self.socket.feed(Message::text(text)).await.unwrap();
+        for (index, part) in parts.iter().enumerate() {
+            let kind = if index == 0 {
+                Data::Binary
+            } else {
+                Data::Continue
+            };
+            let last = index + 1 == parts.len();
+            let part = Frame::message(part.clone(), OpCode::Data(kind), last);
+            self.socket.send(Message::Frame(part)).await.unwrap();
+        }
     }
 
     /// Sends a picture of 2 kB with this number, taken now.

@@ -13,6 +13,7 @@ fn meta(seq: u64) -> FrameMeta {
         sent_us: None,
         width: 640,
         height: 480,
+        bytes: None,
         annotated: false,
     }
 }

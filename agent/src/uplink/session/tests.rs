@@ -4,6 +4,7 @@ use std::task::{Context, Poll};
 
 use cv_protocol::{MAX_FRAME_BYTES, Stats};
 use tokio::sync::{mpsc, watch};
+use tokio::time::Sleep;
 
 use super::*;
 use crate::config::Rates;
@@ -16,29 +17,32 @@ const SOON: Duration = Duration::from_secs(10);
 struct Memory {
     incoming: mpsc::UnboundedReceiver<Message>,
     outgoing: mpsc::UnboundedSender<Message>,
-    reads: watch::Receiver<bool>,
+    /// Time that each message takes to leave.
+    pause: watch::Receiver<Duration>,
+    leaves: Pin<Box<Sleep>>,
 }
 
 struct Peer {
     to_agent: mpsc::UnboundedSender<Message>,
     from_agent: mpsc::UnboundedReceiver<Message>,
-    reads: watch::Sender<bool>,
+    pause: watch::Sender<Duration>,
 }
 
 fn pair() -> (Memory, Peer) {
     let (to_agent, incoming) = mpsc::unbounded_channel();
     let (outgoing, from_agent) = mpsc::unbounded_channel();
-    let (sender, reads) = watch::channel(true);
+    let (sender, pause) = watch::channel(Duration::ZERO);
     (
         Memory {
             incoming,
             outgoing,
-            reads,
+            pause,
+            leaves: Box::pin(sleep(Duration::ZERO)),
         },
         Peer {
             to_agent,
             from_agent,
-            reads: sender,
+            pause: sender,
         },
     )
 }
@@ -52,14 +56,17 @@ impl Stream for Memory {
 
 impl Sink<Message> for Memory {
     type Error = tungstenite::Error;
-    fn poll_ready(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
-        if *self.reads.borrow() {
-            Poll::Ready(Ok(()))
-        } else {
-            Poll::Pending
+    fn poll_ready(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        if self.pause.borrow().is_zero() {
+            return Poll::Ready(Ok(()));
         }
+        self.leaves.as_mut().poll(cx).map(Ok)
     }
-    fn start_send(self: Pin<&mut Self>, item: Message) -> Result<(), Self::Error> {
+    fn start_send(mut self: Pin<&mut Self>, item: Message) -> Result<(), Self::Error> {
+        let pause = *self.pause.borrow();
+        self.leaves
+            .as_mut()
+            .reset(tokio::time::Instant::now() + pause);
         self.outgoing
             .send(item)
             .map_err(|_| tungstenite::Error::ConnectionClosed)
@@ -113,6 +120,24 @@ impl Peer {
             other => panic!("{header} is followed by {other:?}"),
         }
     }
+
+    /// The next frame that comes in parts: its header, and the parts, which must be next.
+    async fn parts(&mut self) -> (String, Vec<Bytes>) {
+        let header = self.event("frame").await;
+        let mut parts = Vec::new();
+        loop {
+            match timeout(SOON, self.from_agent.recv()).await.unwrap() {
+                Some(Message::Frame(part)) => {
+                    let last = part.header().is_final;
+                    parts.push(part.into_payload());
+                    if last {
+                        return (header, parts);
+                    }
+                }
+                other => panic!("{header} is followed by {other:?}"),
+            }
+        }
+    }
 }
 
 fn frame(seq: u64, jpeg: Bytes) -> Frame {
@@ -125,6 +150,20 @@ fn frame(seq: u64, jpeg: Bytes) -> Frame {
         },
         jpeg,
     }
+}
+
+/// A relay's demand that allows to end frames early.
+const CUT_FRAMES: &str = r#"42/cv,["demand",{"viewers":1,"cut_frames":true}]"#;
+
+/// A picture of 640x480 that compresses badly.
+fn noise() -> Bytes {
+    let mut random = fastrand::Rng::with_seed(1);
+    let pixels: Vec<u8> = (0..640 * 480).map(|_| random.u8(..)).collect();
+    let mut jpeg = Vec::new();
+    jpeg_encoder::Encoder::new(&mut jpeg, 90)
+        .encode(&pixels, 640, 480, jpeg_encoder::ColorType::Luma)
+        .unwrap();
+    jpeg.into()
 }
 
 struct Agent {
@@ -177,6 +216,87 @@ async fn the_socket_gets_the_very_bytes_that_were_captured() {
     assert_eq!(sent.as_ptr(), address, "the picture was copied");
     assert!(header.contains(r#""seq":7"#), "{header}");
     assert_eq!(agent.link.frames_sent(), 1);
+}
+
+#[tokio::test]
+async fn a_picture_in_parts_is_not_copied_either() {
+    let (agent, mut peer) = start(240.0, SOON);
+    peer.say(CUT_FRAMES);
+    peer.say("2");
+    peer.text("3").await;
+    let jpeg = Bytes::from(vec![0xAB; 100_000]);
+    agent.feed.put_frame(frame(7, jpeg.clone()));
+    let (header, parts) = peer.parts().await;
+    assert!(header.contains(r#""bytes":100000"#), "{header}");
+    assert!(parts.len() > 1, "{}", parts.len());
+    let mut address = jpeg.as_ptr();
+    for part in &parts {
+        assert_eq!(part.as_ptr(), address, "a part was copied");
+        address = address.wrapping_add(part.len());
+    }
+    assert_eq!(address, jpeg.as_ptr_range().end);
+    peer.say(r#"42/cv,["ack",{"seq":7}]"#);
+
+    // A small one is not worth it, and tells its length by itself. The rate allows one every 4 ms.
+    sleep(Duration::from_millis(20)).await;
+    agent.feed.put_frame(frame(8, Bytes::from_static(b"jpeg")));
+    let (header, _) = peer.frame().await;
+    assert!(!header.contains("bytes"), "{header}");
+}
+
+#[tokio::test]
+async fn a_picture_that_a_link_cannot_carry_any_more_is_given_up_and_small_ones_follow() {
+    let (agent, mut peer) = start(240.0, SOON);
+    peer.say(CUT_FRAMES);
+    peer.say("2");
+    peer.text("3").await;
+    peer.pause.send(Duration::from_millis(150)).unwrap();
+    let jpeg = noise();
+    agent.feed.put_frame(frame(0, jpeg.clone()));
+    let (header, parts) = peer.parts().await;
+    assert!(header.contains(&format!(r#""bytes":{}"#, jpeg.len())));
+    let sent = parts.concat();
+    assert!(
+        sent.len() < jpeg.len(),
+        "all {} bytes were sent",
+        sent.len()
+    );
+    assert!(jpeg.starts_with(&sent));
+    assert!(parts.last().unwrap().is_empty());
+
+    agent.feed.put_frame(frame(1, jpeg.clone()));
+    let (header, small) = peer.frame().await;
+    assert!(header.contains(r#""width":80,"height":60"#), "{header}");
+    assert!(small.len() * 20 < jpeg.len(), "{}", small.len());
+    peer.say("2");
+    peer.text("3").await;
+    assert_eq!(agent.feed.dropped(), [(Drop::Link, 1)].into());
+    assert_eq!(agent.link.frames_sent(), 1);
+}
+
+#[tokio::test]
+async fn a_stop_in_the_middle_of_a_picture_ends_it_first() {
+    let (agent, mut peer) = start(240.0, SOON);
+    peer.say(CUT_FRAMES);
+    peer.say("2");
+    peer.text("3").await;
+    peer.pause.send(Duration::from_millis(150)).unwrap();
+    agent.feed.put_frame(frame(0, noise()));
+    peer.event("frame").await;
+    assert!(matches!(
+        peer.from_agent.recv().await,
+        Some(Message::Frame(_))
+    ));
+    agent.stop.send(true).unwrap();
+    // A part may have been on its way meanwhile.
+    while let Some(Message::Frame(part)) = peer.from_agent.recv().await {
+        if part.header().is_final {
+            assert!(part.payload().is_empty());
+            break;
+        }
+    }
+    peer.text("41/cv,").await;
+    assert!(agent.task.await.unwrap().is_ok());
 }
 
 #[tokio::test]
@@ -256,7 +376,7 @@ async fn a_relay_that_never_acknowledges_is_given_up() {
 #[tokio::test]
 async fn a_relay_that_stops_reading_is_given_up() {
     let (agent, peer) = start(240.0, Duration::from_millis(200));
-    peer.reads.send(false).unwrap();
+    peer.pause.send(SOON * 10).unwrap();
     agent.feed.put_frame(frame(0, Bytes::from_static(b"jpeg")));
     let ended = timeout(SOON, agent.task).await.unwrap().unwrap();
     assert!(
