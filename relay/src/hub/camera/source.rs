@@ -1,0 +1,233 @@
+//! What a publisher does to its camera.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use cv_protocol::tutorial::Payload;
+use cv_protocol::{CameraState, Detections, Stats, Text, Timestamp, ViewerDetections, ViewerStats};
+
+use super::{Camera, Source, State};
+use crate::hub::{Frame, Message, Outbox};
+
+/// Agents measure their clock again and again; smaller changes than this are noise to a viewer.
+const CLOCK_NOISE_US: u64 = 2_000;
+
+/// What became of a frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::hub) enum FrameTaken {
+    Yes { list_changed: bool },
+    OutOfOrder,
+    Superseded,
+}
+
+impl Camera {
+    /// Makes `id` the source; whoever was the source before is told so.
+    pub(in crate::hub) fn begin(&self, id: u64, evict: Box<dyn FnOnce(&str) + Send>) {
+        let mut state = self.lock();
+        let previous = state.source.replace(Source { id, evict });
+        state.heard_at = Instant::now();
+        state.gone_at = None;
+        state.restart();
+        state.stats = None;
+        state.detections = None;
+        state.text = None;
+        state.clock_offset_us = None;
+        state.fault = None;
+        state.status = Some((CameraState::Live, Timestamp::now()));
+        self.newest.send_replace(None);
+        drop(state);
+        if let Some(previous) = previous {
+            (previous.evict)("another connection has taken over the camera's name");
+        }
+    }
+
+    /// Ends the publication of `id`, if it is still the source. Returns whether it was.
+    pub(in crate::hub) fn end(&self, id: u64) -> bool {
+        let mut state = self.lock();
+        let is_source = state.is_source(id);
+        if is_source {
+            self.go_offline(&mut state);
+        }
+        is_source
+    }
+
+    /// Ends the publication if the source has been silent for `limit`. Returns whether it was.
+    pub(in crate::hub) fn end_if_silent(&self, now: Instant, limit: Duration) -> bool {
+        let mut state = self.lock();
+        if now.saturating_duration_since(state.heard_at) < limit {
+            return false;
+        }
+        let Some(source) = state.source.take() else {
+            return false;
+        };
+        self.go_offline(&mut state);
+        drop(state);
+        (source.evict)(&format!("nothing was heard for {} s", limit.as_secs()));
+        true
+    }
+
+    fn go_offline(&self, state: &mut State) {
+        state.source = None;
+        state.gone_at = Some(Instant::now());
+        state.status = Some((CameraState::Offline, Timestamp::now()));
+        state.fault = None;
+        self.newest.send_replace(None);
+    }
+
+    pub(in crate::hub) fn has_source(&self) -> bool {
+        self.lock().source.is_some()
+    }
+
+    /// Takes a frame from source `id` and hands it to everyone who has a place for it.
+    ///
+    /// Returns whether it was taken: a superseded source's is not, nor is one older than the last.
+    pub(in crate::hub) fn frame(
+        &self,
+        id: u64,
+        mut frame: Frame,
+        outbox: &dyn Outbox,
+    ) -> FrameTaken {
+        let now = Instant::now();
+        let mut state = self.lock();
+        if !state.is_source(id) {
+            return FrameTaken::Superseded;
+        }
+        state.heard_at = now;
+        let meta = &frame.meta.frame;
+        let mut list_changed = state.size != (meta.width, meta.height);
+        if let Some((seq, captured)) = state.last_frame
+            && meta.seq <= seq
+        {
+            // Older in both is a late message; a later picture with a lower number is a new capture.
+            if meta.captured_us <= captured {
+                self.metrics.dropped_out_of_order.add(1);
+                return FrameTaken::OutOfOrder;
+            }
+            state.restart();
+            list_changed = true;
+        }
+        state.last_frame = Some((meta.seq, meta.captured_us));
+        state.size = (meta.width, meta.height);
+        frame.meta.received_us = Timestamp::now();
+        if let Some(offset) = state.clock_offset_us {
+            let captured = meta.captured_us.shifted(offset);
+            self.metrics
+                .capture_to_relay
+                .observe(frame.meta.received_us.since(captured));
+        }
+        let bytes = frame.jpeg.len() as u64;
+        self.metrics.frames_in.add(1);
+        self.metrics.bytes_in.add(bytes);
+
+        let seq = meta.seq;
+        let frame = Arc::new(frame);
+        self.newest.send_replace(Some(frame.clone()));
+
+        let mut ready = Vec::with_capacity(state.watchers.len());
+        for watcher in state.watchers.values_mut() {
+            if !watcher.is_due(now) {
+                self.metrics
+                    .dropped_rate_limit
+                    .add(u64::from(watcher.wants_pictures()));
+            } else if watcher.window.has_place() {
+                watcher.mark_sent(seq, now);
+                ready.push(watcher.recipient.clone());
+            } else {
+                self.metrics.dropped_viewer_busy.add(1);
+            }
+        }
+        if !ready.is_empty() {
+            self.count_out(ready.len(), bytes);
+            // Under the lock: a frame sent by an acknowledgement must not be overtaken.
+            outbox.send(ready, Message::Frame(&frame));
+        }
+        if !state.tutorial_viewers.is_empty() {
+            let recipients: Vec<_> = state.tutorial_viewers.values().cloned().collect();
+            let text = state.tutorial_text();
+            drop(state);
+            self.count_out(recipients.len(), bytes);
+            let payload = Payload::new(&frame.jpeg, text);
+            outbox.send(recipients, Message::Tutorial(&payload));
+        }
+        FrameTaken::Yes { list_changed }
+    }
+
+    pub(in crate::hub) fn detections(&self, id: u64, detections: Detections, outbox: &dyn Outbox) {
+        let mut state = self.lock();
+        if !state.is_source(id) {
+            return;
+        }
+        state.heard_at = Instant::now();
+        self.metrics.detections_in.add(1);
+        let message = ViewerDetections {
+            camera: self.name.clone(),
+            detections,
+        };
+        let ready = state.ready(|watcher| &mut watcher.owes_detections);
+        if !ready.is_empty() {
+            outbox.send(ready, Message::Detections(&message));
+        }
+        state.detections = Some(message);
+    }
+
+    /// Takes `stats`; returns whether the camera list has changed by it.
+    pub(in crate::hub) fn stats(&self, id: u64, stats: Stats, outbox: &dyn Outbox) -> bool {
+        let mut state = self.lock();
+        if !state.is_source(id) {
+            return false;
+        }
+        state.heard_at = Instant::now();
+        let mut changed = false;
+        if let Some(offset) = stats.clock_offset_us
+            && state
+                .clock_offset_us
+                .is_none_or(|known| known.abs_diff(offset) > CLOCK_NOISE_US)
+        {
+            state.clock_offset_us = Some(offset);
+            changed = true;
+        }
+        if state.fault != stats.camera_fault {
+            let status = match stats.camera_fault {
+                Some(_) => CameraState::Fault,
+                None => CameraState::Live,
+            };
+            if state.status.is_none_or(|(known, _)| known != status) {
+                state.status = Some((status, Timestamp::now()));
+            }
+            state.fault.clone_from(&stats.camera_fault);
+            changed = true;
+        }
+        let message = ViewerStats {
+            camera: self.name.clone(),
+            stats,
+        };
+        let ready: Vec<_> = state
+            .watchers
+            .values()
+            .filter(|watcher| !watcher.window.is_full())
+            .map(|watcher| watcher.recipient.clone())
+            .collect();
+        if !ready.is_empty() {
+            outbox.send(ready, Message::Stats(&message));
+        }
+        state.stats = Some(message);
+        changed
+    }
+
+    /// Takes the lines of a tutorial's client.
+    pub(in crate::hub) fn text(&self, id: u64, text: String, outbox: &dyn Outbox) {
+        let mut state = self.lock();
+        if !state.is_source(id) || state.text.as_ref().is_some_and(|known| known.text == text) {
+            return;
+        }
+        let message = Text {
+            camera: self.name.clone(),
+            text,
+        };
+        let ready = state.ready(|watcher| &mut watcher.owes_text);
+        if !ready.is_empty() {
+            outbox.send(ready, Message::Text(&message));
+        }
+        state.text = Some(message);
+    }
+}
