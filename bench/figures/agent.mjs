@@ -1,5 +1,6 @@
 // What the agent costs per picture, with and without detection, beside the tutorial's CV client.
-import { startAgent, startRelay, startTutorialClient, startTutorialServer } from '../lib/programs.mjs';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { agentStages, startAgent, startRelay, startTutorialClient, startTutorialServer } from '../lib/programs.mjs';
 import { measure } from '../lib/stack.mjs';
 
 export const title = 'Agent: processor time and memory (clip, 640x480 at 30 fps, one viewer)';
@@ -9,7 +10,7 @@ export async function run({ seconds }) {
   const relay = await startRelay();
   const ours = (options) => measure(relay, () => startAgent({ port: relay.port, ...options }), time);
   const plain = await ours({ detect: false });
-  const detecting = await ours({});
+  const [detecting, detections] = await Promise.all([ours({}), detectionRate(relay, time)]);
   await relay.stop();
 
   const server = await startTutorialServer();
@@ -17,6 +18,7 @@ export async function run({ seconds }) {
   const theirPlain = await theirs(false);
   const theirDetecting = await theirs(true);
   await server.stop();
+  const stages = agentStages().filter(({ stage }) => !stage.startsWith('capture'));
 
   const name = "tutorial's client";
   const row = (what, unit, mine, other, bound, met) => ({
@@ -27,8 +29,23 @@ export async function run({ seconds }) {
     row('without detection: resident memory', 'MB', plain.client.mb, theirPlain.client.mb, '< 40', plain.client.mb < 40),
     row('without detection: pictures at the viewer', 'fps', plain.fps.min, theirPlain.fps.min),
     row('with detection: processor use', '% of one core', detecting.client.percent, theirDetecting.client.percent),
+    row('with detection: detections a second', '', detections, theirDetecting.fps.min),
+    row('with detection: processor time per detection, streaming included', 'ms', (detecting.client.percent * 10) / detections, (theirDetecting.client.percent * 10) / theirDetecting.fps.min),
     row('with detection: resident memory', 'MB', detecting.client.mb, theirDetecting.client.mb),
     row('with detection: pictures at the viewer', 'fps', detecting.fps.min, theirDetecting.fps.min),
+    ...stages.map(({ stage, median_ms: ms }) => ({ what: `stage by itself (cv-agent bench, median): ${stage}`, unit: 'ms', ours: ms })),
     row('bytes per picture to the viewer', 'kB', plain.kb_per_frame, theirPlain.kb_per_frame),
   ];
+}
+
+/** Detections that reach the relay in a second; the tutorial's client makes one for each picture. */
+async function detectionRate(relay, { warmup, seconds }) {
+  const count = async () => {
+    const text = await (await fetch(`${relay.url}/metrics`)).text();
+    return Number(/^cv_relay_detections_in_total\{.*\} (\d+)$/m.exec(text)?.[1]);
+  };
+  await sleep((warmup + 1) * 1000);
+  const [first, start] = [await count(), performance.now()];
+  await sleep(seconds * 1000);
+  return ((await count()) - first) / ((performance.now() - start) / 1000);
 }

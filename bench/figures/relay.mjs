@@ -3,7 +3,7 @@ import { load, startBare, startNodeRelay, startRelay, startTutorialServer } from
 
 const BYTES = 40_000;
 
-export const title = 'Relay: processor time, rates and memory (40 kB pictures, all acknowledged)';
+export const title = 'Relay: processor time, rates and memory (40 kB pictures; ours acknowledged by every viewer)';
 
 /** Two measurements of one server as one: the mean cost, the worse of everything else. */
 function together([first, second]) {
@@ -76,8 +76,9 @@ export async function run({ seconds }) {
     row('processor time per delivered picture, 100 viewers x 30 fps', 'us', cost),
     bounded('ours over the bare write loop', '', cost(ours) / cost(bare), '<= 2.4', cost(ours) <= 2.4 * cost(bare)),
     bounded('Node socket.io over ours', '', cost(node) / cost(ours), '>= 1.5', cost(node) >= 1.5 * cost(ours)),
-    bounded('tutorial over ours, its one viewer at 10 fps', '', cost(tutorial) / cost(ours), '>= 50', cost(tutorial) >= 50 * cost(ours)),
-    { what: 'tutorial over ours, its ten viewers at 3 fps', ours: cost(tutorialTen) / cost(ours) },
+    // What it spends once for each picture is shared by ten: the better of the two for the tutorial.
+    bounded('tutorial over ours, its ten viewers at 3 fps', '', cost(tutorialTen) / cost(ours), '>= 50', cost(tutorialTen) >= 50 * cost(ours)),
+    { what: 'tutorial over ours, its one viewer at 10 fps', ours: cost(tutorial) / cost(ours) },
     row('slowest viewer', 'fps', ({ fps }) => fps.min),
     row('delay, median', 'ms', ({ delay_ms: delay }) => delay.p50),
     row('delay, 99th percentile', 'ms', ({ delay_ms: delay }) => delay.p99),

@@ -1,4 +1,5 @@
 // What the benchmarks start: our programs, the peers, the load generator. All of it ends with `stopAll`.
+import { execFileSync } from 'node:child_process';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import * as ours from '../../tests/tutorial/lib/ours.mjs';
@@ -38,6 +39,10 @@ export const startTutorialServer = async (options) => keep(await tutorial.startS
 /** The tutorial's client on the clip at 30 fps, with capture times in its text. */
 export const startTutorialClient = (port, { args = [], ...options } = {}) => keep(tutorial.startClient(
   'current', port, { fps: CLIP_FPS, stamp: true, args: ['--clip-fps', CLIP_FPS, ...args], ...options }));
+
+/** The agent's own times of its stages, `{stage, median_ms, p99_ms}`, on the clip. */
+export const agentStages = () => JSON.parse(execFileSync(ours.agentBinary(),
+  ['bench', '--json', '--source', clip, '--model', model, '--labels', labels], { encoding: 'utf8' })).stages;
 
 /** Node's socket.io as a relay. */
 export async function startNodeRelay() {

@@ -6,6 +6,9 @@ const show = (value) => (value === undefined || value === null ? ''
   : typeof value === 'number' && !Number.isFinite(value) ? 'none'
   : typeof value === 'number' ? NUMBER.format(value) : String(value));
 
+/** Whether a figure is there and below its bound: nothing measured is nothing met. */
+export const below = (value, bound) => Number.isFinite(value) && value < bound;
+
 /**
  * Rows are `{what, unit, ours, others: {name: value}, bound: text, met: boolean}`; a row without
  * `met` only informs.

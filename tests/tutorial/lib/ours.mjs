@@ -11,6 +11,8 @@ function binary(variable, name) {
   return process.env[variable] ?? path.join(target, 'release', name);
 }
 
+export const agentBinary = () => binary('CV_AGENT_BIN', 'cv-agent');
+
 /** Starts cv-relay on a free port of 127.0.0.1. */
 export async function startRelay({ args = [], host = '127.0.0.1', port, namespace } = {}) {
   port ??= await freePort();
@@ -27,5 +29,5 @@ export function startAgent({
   const given = ['--camera', source, '--stream-fps', fps];
   if (port) given.push('--server-addr', host, '--server-port', port);
   given.push(...(detect ? ['--model', model, '--labels', labels] : ['--no-detect']));
-  return new Process(binary('CV_AGENT_BIN', 'cv-agent'), [...given, ...args], { name: 'cv-agent', namespace });
+  return new Process(agentBinary(), [...given, ...args], { name: 'cv-agent', namespace });
 }
