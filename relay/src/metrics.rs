@@ -91,6 +91,10 @@ pub struct CameraMetrics {
     pub dropped_viewer_busy: Counter,
     /// Frames that a viewer did not get because it asked for fewer.
     pub dropped_rate_limit: Counter,
+    /// In the agent, from capture to its socket.
+    pub capture_to_sent: Histogram,
+    /// From the agent's socket to the relay, where the agent's clock is known.
+    pub sent_to_relay: Histogram,
     /// From capture to the relay, where the agent's clock is known.
     pub capture_to_relay: Histogram,
     /// From the relay's socket to the viewer's `shown`, there and back.
@@ -278,7 +282,17 @@ pub fn render(
     }
 
     type Pick = fn(&CameraMetrics) -> &Histogram;
-    let histograms: [(&str, &str, Pick); 2] = [
+    let histograms: [(&str, &str, Pick); 4] = [
+        (
+            "cv_relay_capture_to_sent_seconds",
+            "In the agent, from capture to its socket.",
+            |m| &m.capture_to_sent,
+        ),
+        (
+            "cv_relay_sent_to_relay_seconds",
+            "From the agent's socket to the relay, clocks reconciled.",
+            |m| &m.sent_to_relay,
+        ),
         (
             "cv_relay_capture_to_relay_seconds",
             "From capture to the relay, clocks reconciled.",

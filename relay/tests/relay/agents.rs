@@ -202,3 +202,37 @@ async fn a_frame_in_parts_is_whole_again_and_one_that_ends_early_is_dropped() {
         "{metrics}"
     );
 }
+
+#[tokio::test]
+async fn each_hop_to_the_relay_is_in_the_metrics() {
+    let server = Server::start(Config::default()).await;
+    let mut agent = server.agent("front").await;
+    let frame = |seq: u64| {
+        let now = Timestamp::now().0;
+        let mut meta = meta(seq);
+        meta["captured_us"] = (now - 30_000).into();
+        meta["sent_us"] = (now - 20_000).into();
+        meta
+    };
+    // While the agent's clock is not known, only its own hop is.
+    agent.emit_frame(frame(0), jpeg(2000)).await;
+    agent.event("ack").await;
+    agent.emit("stats", json!({"clock_offset_us": 0})).await;
+    agent.emit_frame(frame(1), jpeg(2000)).await;
+    agent.event("ack").await;
+    let metrics = server.hub.render_metrics();
+    for expected in [
+        r#"capture_to_sent_seconds_bucket{camera="front",le="0.005"} 0"#,
+        r#"capture_to_sent_seconds_bucket{camera="front",le="0.01"} 2"#,
+        r#"capture_to_sent_seconds_sum{camera="front"} 0.02"#,
+        r#"sent_to_relay_seconds_bucket{camera="front",le="0.01"} 0"#,
+        r#"sent_to_relay_seconds_count{camera="front"} 1"#,
+        r#"capture_to_relay_seconds_bucket{camera="front",le="0.02"} 0"#,
+        r#"capture_to_relay_seconds_count{camera="front"} 1"#,
+    ] {
+        assert!(
+            metrics.contains(expected),
+            "{expected} is not in\n{metrics}"
+        );
+    }
+}

@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use cv_protocol::tutorial::Payload;
-use cv_protocol::{CameraState, Detections, Stats, Text, Timestamp, ViewerDetections, ViewerStats};
+use cv_protocol::{
+    CameraState, Detections, Stats, Text, Timestamp, ViewerDetections, ViewerFrameMeta, ViewerStats,
+};
 
 use super::{Camera, Source, State};
 use crate::hub::{Frame, Message, Outbox};
@@ -109,12 +111,7 @@ impl Camera {
         state.last_frame = Some((meta.seq, meta.captured_us));
         state.size = (meta.width, meta.height);
         frame.meta.received_us = Timestamp::now();
-        if let Some(offset) = state.clock_offset_us {
-            let captured = meta.captured_us.shifted(offset);
-            self.metrics
-                .capture_to_relay
-                .observe(frame.meta.received_us.since(captured));
-        }
+        self.observe(&frame.meta, state.clock_offset_us);
         let bytes = frame.jpeg.len() as u64;
         self.metrics.frames_in.add(1);
         self.metrics.bytes_in.add(bytes);
@@ -150,6 +147,23 @@ impl Camera {
             outbox.send(recipients, Message::Tutorial(&payload));
         }
         FrameTaken::Yes { list_changed }
+    }
+
+    /// Counts how long a frame took to come here, as far as its stamps and the agent's clock tell.
+    fn observe(&self, meta: &ViewerFrameMeta, clock_offset_us: Option<i64>) {
+        let sent = meta.frame.sent_us;
+        if let Some(sent) = sent {
+            let took = sent.since(meta.frame.captured_us);
+            self.metrics.capture_to_sent.observe(took);
+        }
+        if let Some(offset) = clock_offset_us {
+            let since = |stamp: Timestamp| meta.received_us.since(stamp.shifted(offset));
+            if let Some(sent) = sent {
+                self.metrics.sent_to_relay.observe(since(sent));
+            }
+            let captured = meta.frame.captured_us;
+            self.metrics.capture_to_relay.observe(since(captured));
+        }
     }
 
     pub(in crate::hub) fn detections(&self, id: u64, detections: Detections, outbox: &dyn Outbox) {
