@@ -167,6 +167,7 @@ describe('in step', () => {
     await watching();
     await page.click('[data-mode=step]');
     scene.detect([], { seq: 0 }); // from now on pictures wait
+    await paintOne(); // the one that these were found in
     for (let round = 0; round < 6; round++) {
       // A slow detector: it finishes with a frame when the next ones are there already.
       const searched = scene.frame();
