@@ -1,8 +1,8 @@
-"""Compares `cv-agent detect --json` on standard input with the reference results.
+"""Compares `cv-agent detect --json` on standard input with other results.
 
-    cv-agent detect --json --min-score 0.4 PICTURE... | compare.py REFERENCE.json
+    cv-agent detect --json --min-score 0.4 PICTURE... | compare.py EXPECTED
 
-A reference object above 0.45 must be found with the same label, its box at IoU over 0.9 and its score within 0.05;
+EXPECTED is agent/tests/fixtures/reference.json, or a .jsonl file with lines of `cv-agent detect --json`. An expected object above 0.45 must be found with the same label, its box at IoU over 0.9 and its score within 0.05;
 nothing else above 0.45 may be found.
 """
 import json
@@ -25,9 +25,15 @@ def same(a, b):
             and abs(a["score"] - b["score"]) <= MAX_SCORE_DIFFERENCE)
 
 
+def expected_objects(path):
+    """Objects by the name of their picture."""
+    with open(path) as f:
+        pictures = [json.loads(line) for line in f] if path.endswith(".jsonl") else json.load(f)["pictures"]
+    return {os.path.basename(picture["file"]): picture["objects"] for picture in pictures}
+
+
 def main():
-    with open(sys.argv[1]) as f:
-        reference = {picture["file"]: picture["objects"] for picture in json.load(f)["pictures"]}
+    reference = expected_objects(sys.argv[1])
     wrong = pictures = 0
     for line in sys.stdin:
         found = json.loads(line)
@@ -37,7 +43,7 @@ def main():
         missing = [o for o in expected if o["score"] > SURE and not any(same(o, other) for other in found["objects"])]
         extra = [o for o in found["objects"] if o["score"] > SURE and not any(same(o, other) for other in expected)]
         print(f"{name}: {found['engine']}, {found['infer_ms']:.0f} ms, "
-              + (", ".join(f"{o['label']} {o['score']:.2f}" for o in found["objects"]) or "nothing"))
+              + (", ".join(f"{o['label']} {o['score']:.2f}" for o in found["objects"]) or "nothing"), flush=True)
         for what, objects in (("missing", missing), ("unexpected", extra)):
             for o in objects:
                 wrong += 1

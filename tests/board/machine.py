@@ -82,10 +82,14 @@ class Board:
     def camera(self, action, port=1):
         return self.tool("camera", action, "--port", port)
 
-    def node_time(self, node="/dev/video0", timeout=15):
-        """When the device node appeared, by this host's clock; waits for it."""
+    def node_time(self, port=1, timeout=15):
+        """When the device node of a camera appeared, by this host's clock; waits for it.
+
+        By its stable name: while the agent still holds the old `/dev/video0`, the camera comes back as another.
+        """
+        node = f"/dev/v4l/by-id/usb-VM_test_UVC_MJPEG_camera_port{port}-video-index0"
         made = wait_for(f"{node} in the machine",
-                        lambda: self.run(f"stat -c %.9Z {node} 2>/dev/null", check=False), timeout, every=0.3)
+                        lambda: self.run(f"stat -L -c %.9Z {node} 2>/dev/null", check=False), timeout, every=0.3)
         return float(made) + self.clock_offset
 
     def cable(self, up):

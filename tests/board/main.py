@@ -92,6 +92,7 @@ def main():
 
     bench = Bench(args)
     began, load_before = time.time(), host()[1]
+    commit = subprocess.run(["git", "-C", ROOT, "rev-parse", "--short", "HEAD"], stdout=subprocess.PIPE, text=True).stdout.strip()
     boot = bench.board.boot()
     bench.relay.start()
     try:
@@ -117,7 +118,7 @@ def main():
             else:
                 print(f"    passed in {part['took']:.0f} s", flush=True)
             if args.report:
-                bench.report.write(args.report, header(args, began, boot, load_before))
+                bench.report.write(args.report, header(args, commit, began, boot, load_before))
     finally:
         if bench.viewer:
             bench.viewer.stop()
@@ -132,8 +133,7 @@ def main():
     sys.exit(1 if failed else 0)
 
 
-def header(args, began, boot, load_before):
-    commit = subprocess.run(["git", "-C", ROOT, "rev-parse", "--short", "HEAD"], stdout=subprocess.PIPE, text=True).stdout.strip()
+def header(args, commit, began, boot, load_before):
     cpu, load = host()
     qemu = subprocess.run(["qemu-system-aarch64", "--version"], stdout=subprocess.PIPE, text=True).stdout.split("\n")[0]
     return (

@@ -189,12 +189,14 @@ impl Detector {
     /// [`DetectError`]; the detector can be used on.
     pub fn detect(
         &mut self,
-        jpeg: &[u8],
+        jpeg: impl AsRef<[u8]>,
         found: &mut Vec<Detection>,
     ) -> Result<StageTimes, DetectError> {
         found.clear();
         let start = Instant::now();
-        let picture = self.decoder.decode(jpeg)?;
+        let picture = self.decoder.decode(jpeg.as_ref())?;
+        // It may be a buffer of the camera, which is not to wait for the inference.
+        drop(jpeg);
         let decoded = Instant::now();
         let times = search(
             &mut self.resizer,

@@ -38,6 +38,7 @@ pub fn run(
                 match deliver(source.as_mut(), shared, &mut seq, hook) {
                     Ok(()) => return Ok(()),
                     Err((delivered, error)) => {
+                        shared.withdraw_frames();
                         if delivered {
                             retry = FIRST_RETRY;
                         }
@@ -136,6 +137,8 @@ fn deliver(
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use bytes::Bytes;
     use cv_protocol::Timestamp;
     use tokio::sync::watch;
@@ -224,6 +227,29 @@ mod tests {
         assert_eq!(frame.resolution.to_string(), "32x24");
         assert_eq!(frame.seq, 1);
         assert_eq!(shared.meters.unfit.load(Ordering::Relaxed), 1);
+    }
+
+    #[test]
+    fn frames_that_wait_are_let_go_when_their_camera_is_gone() {
+        struct Buffer(#[expect(dead_code, reason = "only counted")] Arc<()>);
+        impl AsRef<[u8]> for Buffer {
+            fn as_ref(&self) -> &[u8] {
+                b"picture"
+            }
+        }
+        let (_sender, rates) = watch::channel(Rates {
+            stream_fps: 20.0,
+            detect_fps: None,
+        });
+        let shared = Shared::new(rates, None, true);
+        let device = Arc::new(());
+        let jpeg = Bytes::from_owner(Buffer(device.clone()));
+        let mut source = Fixed(vec![picture(jpeg, 0)]);
+        assert!(deliver(&mut source, &shared, &mut 0, None).is_err());
+        assert_eq!(Arc::strong_count(&device), 2);
+        shared.withdraw_frames();
+        assert_eq!(Arc::strong_count(&device), 1);
+        assert_eq!(shared.feed.dropped().values().sum::<u64>(), 1);
     }
 
     #[test]

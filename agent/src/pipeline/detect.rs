@@ -66,7 +66,12 @@ pub fn run(
                 _ => continue,
             }
         }
-        let frame = match frames.take(WAIT) {
+        let Frame {
+            seq,
+            captured_at,
+            jpeg,
+            ..
+        } = match frames.take(WAIT) {
             Taken::Value(frame) => frame,
             Taken::TimedOut => continue,
             Taken::Closed => return,
@@ -76,24 +81,24 @@ pub fn run(
             let now = Instant::now();
             due = (due + interval).clamp(now, now + interval);
         }
-        let times = match detector.detect(&frame.jpeg, &mut found) {
+        let times = match detector.detect(jpeg, &mut found) {
             Ok(times) => times,
             Err(err) => {
                 let before = shared.meters.undetectable.fetch_add(1, Ordering::Relaxed);
                 if before == 0 {
-                    log::warn!("Frame {}: {err}; further ones are counted only", frame.seq);
+                    log::warn!("Frame {seq}: {err}; further ones are counted only");
                 }
                 continue;
             }
         };
         if track {
-            tracker.update(&mut found, frame.captured_at);
+            tracker.update(&mut found, captured_at);
         }
         shared.meters.tracked(tracker.counts());
         let (info, labels) = (detector.info(), detector.labels());
         shared.feed.put_detections(Detections {
-            seq: frame.seq,
-            captured_us: frame.captured_at,
+            seq,
+            captured_us: captured_at,
             model: info.model.clone(),
             engine: info.engine.to_owned(),
             accelerator: info.accelerator.clone(),

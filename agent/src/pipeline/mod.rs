@@ -77,6 +77,15 @@ impl Shared {
         }
     }
 
+    /// Lets go of the frames that wait. They may be buffers of a camera that is gone: as long as one
+    /// is held, the kernel keeps its device, and the camera comes back under another name.
+    fn withdraw_frames(&self) {
+        self.feed.withdraw_frame();
+        if let Some(frames) = &self.to_detect {
+            frames.take(Duration::ZERO);
+        }
+    }
+
     fn stopping(&self) -> bool {
         self.stop.take(Duration::ZERO) == Taken::Closed
     }

@@ -69,6 +69,17 @@ impl Feed {
         self.ready.notify_one();
     }
 
+    /// Takes back a frame that still waits, and counts it.
+    pub fn withdraw_frame(&self) {
+        let mut state = self.lock();
+        let withdrawn = state.frame.take();
+        if withdrawn.is_some() {
+            let reason = state.waiting_for;
+            *state.dropped.entry(reason).or_default() += 1;
+        }
+        drop(state);
+    }
+
     /// Offers detections.
     pub fn put_detections(&self, detections: Detections) {
         let displaced = self.lock().detections.replace(detections);
