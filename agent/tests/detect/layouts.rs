@@ -40,9 +40,7 @@ fn config(model: &str, labels: Option<&str>, engine: EngineChoice) -> Option<Det
 
 fn detect(detector: &mut Detector, colour: [u8; 3]) -> Vec<(String, Detection)> {
     let mut found = Vec::new();
-    detector
-        .detect(super::picture(colour), &mut found)
-        .unwrap();
+    detector.detect(super::picture(colour), &mut found).unwrap();
     let labels = detector.labels();
     found
         .iter()
