@@ -60,7 +60,7 @@ describe('numbers', () => {
     await page.waitForFunction(() => document.querySelector('#age-note').textContent === 'clocks not reconciled');
     assert.equal(await text('#age'), '–');
     const agent = await page.$$eval('#agent dd', (items) => items.map(({ textContent }) => textContent));
-    assert.deepEqual(agent, ['–', '–', '–', '–', '–', '–', '–', '–', '1']);
+    assert.deepEqual(agent, ['–', '–', '–', '–', '–', '–', '–', '–', '–', '1']);
   });
 
   test('the agent’s own numbers and drops are shown', async () => {
@@ -76,11 +76,13 @@ describe('numbers', () => {
       rss_mb: 38.2,
       temp_c: 51.2,
       round_trip_ms: 3.21,
+      objects_found: 1234,
+      objects_lost: 1230,
       reduced_to: '320x240',
     });
     await page.waitForFunction(() => document.querySelector('#agent').textContent.includes('34 %'));
     const agent = await text('#agent');
-    for (const part of ['30.0 fps', '14.9 fps', '7.5 fps', '38 MB', '51 °C', '3.2 ms']) {
+    for (const part of ['30.0 fps', '14.9 fps', '7.5 fps', '38 MB', '51 °C', '3.2 ms', '1,234, 1,230 left']) {
       assert.ok(agent.includes(part), `${part} in ${agent}`);
     }
     assert.match(await text('#drops'), /newer frame came1,234/);
