@@ -40,6 +40,8 @@ export class Stream {
   #bySeq = new Map();
   #detectedAt = 0;
   #wanted = null;
+  /** Sequence number of the last frame that was shown in step. */
+  #steppedTo = -1;
   #generation = 0;
 
   /** `wake()` asks for a `take()` before the next repaint; `decode` is replaced in tests. */
@@ -98,7 +100,9 @@ export class Stream {
     this.detections = detections;
     this.#bySeq.set(detections.seq, detections);
     if (this.#bySeq.size > MAX_DETECTIONS) this.#bySeq.delete(this.#bySeq.keys().next().value);
-    if (this.#inStep) {
+    // Those of a frame that is shown already, with its neighbour's boxes, came too late: the next
+    // frame is not theirs, and would in turn leave its own to the one behind it, for ever.
+    if (this.#inStep && detections.seq > this.#steppedTo) {
       this.#wanted = detections;
       this.#match();
     }
@@ -144,6 +148,7 @@ export class Stream {
     this.#ready = null;
     this.#bySeq.clear();
     this.#wanted = null;
+    this.#steppedTo = -1;
     this.detections = null;
     this.acknowledge = null;
   }
@@ -166,6 +171,7 @@ export class Stream {
     const frame =
       exact ?? this.#held.reduce((a, b) => (distance(b) < distance(a) ? b : a));
     this.#wanted = null;
+    this.#steppedTo = frame.meta.seq;
     this.#dropHeld(frame.meta.seq);
     this.counts.skipped--; // not this one
     frame.detections = wanted;

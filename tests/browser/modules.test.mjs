@@ -192,6 +192,24 @@ describe('stream.js', () => {
     assert.equal(acknowledge, 0);
   });
 
+  test('in step: after a neighbour’s boxes each picture has its own again', async () => {
+    const shown = await withStream(async ({ stream, frame, detected, decoding, finish }) => {
+      stream.inStep = true;
+      detected(0); // in a frame that was never sent
+      const shown = [];
+      for (let seq = 1; seq < 5; seq++) {
+        frame(seq);
+        detected(seq);
+        while (decoding.length > 0) await finish();
+        const taken = stream.take();
+        taken.bitmap.close();
+        shown.push([taken.meta.seq, taken.detections.seq]);
+      }
+      return shown;
+    });
+    assert.deepEqual(shown, [[1, 0], [2, 2], [3, 3], [4, 4]]);
+  });
+
   test('in step: large frames are held by their bytes', async () => {
     const held = await withStream(({ stream, frame, detected }) => {
       stream.inStep = true;

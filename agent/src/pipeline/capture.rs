@@ -137,13 +137,14 @@ fn deliver(
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
+    use std::time::Instant;
 
     use bytes::Bytes;
     use cv_protocol::Timestamp;
     use tokio::sync::watch;
 
     use super::*;
+    use crate::capture::Wanted;
     use crate::config::Rates;
     use crate::frame::Resolution;
 
@@ -231,24 +232,31 @@ mod tests {
 
     #[test]
     fn frames_that_wait_are_let_go_when_their_camera_is_gone() {
-        struct Buffer(#[expect(dead_code, reason = "only counted")] Arc<()>);
-        impl AsRef<[u8]> for Buffer {
-            fn as_ref(&self) -> &[u8] {
-                b"picture"
-            }
-        }
+        let folder = tempfile::tempdir().unwrap();
+        let jpeg = crate::encode::encode(&[99; 64 * 48 * 3], 64, 48, 90).unwrap();
+        std::fs::write(folder.path().join("jpeg"), jpeg).unwrap();
+        // One picture, and none when it is tried again.
+        let command = format!("exec:cd {} && cat jpeg && rm jpeg", folder.path().display());
         let (_sender, rates) = watch::channel(Rates {
             stream_fps: 20.0,
             detect_fps: None,
         });
         let shared = Shared::new(rates, None, true);
-        let device = Arc::new(());
-        let jpeg = Bytes::from_owner(Buffer(device.clone()));
-        let mut source = Fixed(vec![picture(jpeg, 0)]);
-        assert!(deliver(&mut source, &shared, &mut 0, None).is_err());
-        assert_eq!(Arc::strong_count(&device), 2);
-        shared.withdraw_frames();
-        assert_eq!(Arc::strong_count(&device), 1);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let opener = Opener::new(command.parse().unwrap(), Wanted::default());
+                run(opener, &shared, None)
+            });
+            let deadline = Instant::now() + Duration::from_secs(20);
+            while shared.meters.camera().fault.is_none() && Instant::now() < deadline {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            shared.stop.close();
+        });
+        assert_eq!(shared.meters.captured.load(Ordering::Relaxed), 1);
+        assert!(shared.feed.take_frame().is_none());
+        let searched = shared.to_detect.as_ref().unwrap().take(Duration::ZERO);
+        assert!(matches!(searched, Taken::TimedOut));
         assert_eq!(shared.feed.dropped().values().sum::<u64>(), 1);
     }
 

@@ -59,24 +59,23 @@ struct State {
 impl Feed {
     /// Offers a frame; one that waits is dropped and counted.
     pub fn put_frame(&self, frame: Frame) {
-        let mut state = self.lock();
-        let displaced = state.frame.replace(frame);
-        if displaced.is_some() {
-            let reason = state.waiting_for;
-            *state.dropped.entry(reason).or_default() += 1;
-        }
-        drop(state);
+        self.replace_frame(Some(frame));
         self.ready.notify_one();
     }
 
     /// Takes back a frame that still waits, and counts it.
     pub fn withdraw_frame(&self) {
+        self.replace_frame(None);
+    }
+
+    fn replace_frame(&self, frame: Option<Frame>) {
         let mut state = self.lock();
-        let withdrawn = state.frame.take();
-        if withdrawn.is_some() {
+        let displaced = std::mem::replace(&mut state.frame, frame);
+        if displaced.is_some() {
             let reason = state.waiting_for;
             *state.dropped.entry(reason).or_default() += 1;
         }
+        // The picture is dropped outside the lock.
         drop(state);
     }
 

@@ -385,16 +385,18 @@ impl<'a> Session<'a> {
         };
         let header = packet::event_header(NAMESPACE_AGENTS, event::FRAME, &meta)?;
         self.sending(frame.seq, bytes);
-        let Some(part) = part else {
-            self.write_in_time(send_pair(sink, header, frame.jpeg))
-                .await?;
-            self.link.frame_sent();
-            return Ok(());
+        let sent = match part {
+            Some(part) => {
+                let open = |open| self.lock().picture_open = open;
+                self.write_in_time(picture::send(sink, header, frame.jpeg, part, open))
+                    .await?
+            }
+            None => {
+                self.write_in_time(send_pair(sink, header, frame.jpeg))
+                    .await?;
+                bytes
+            }
         };
-        let open = |open| self.lock().picture_open = open;
-        let sent = self
-            .write_in_time(picture::send(sink, header, frame.jpeg, part, open))
-            .await?;
         if sent == bytes {
             self.link.frame_sent();
         } else {
