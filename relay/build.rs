@@ -3,19 +3,23 @@
 use std::path::{Path, PathBuf};
 use std::{env, fs, io};
 
+/// From where Cargo runs this program. Not an absolute path: checkouts that share a target directory
+/// share this program too, and would get each other's page.
+const WEB: &str = "../web";
+
 fn main() -> io::Result<()> {
-    let web = Path::new(env!("CARGO_MANIFEST_DIR")).join("../web");
-    println!("cargo::rerun-if-changed={}", web.display());
+    println!("cargo::rerun-if-changed={WEB}");
     let mut files = Vec::new();
-    collect(&web, &mut files)?;
+    collect(Path::new(WEB), &mut files)?;
     files.sort();
 
     let mut source = String::from("[\n");
     for file in files {
-        let path = file.strip_prefix(&web).map_err(io::Error::other)?;
+        let path = file.strip_prefix(WEB).map_err(io::Error::other)?;
         let path = path.to_string_lossy();
-        let file = file.canonicalize()?;
-        source += &format!("({path:?}, include_bytes!({file:?}).as_slice()),\n");
+        source += &format!(
+            "({path:?}, include_bytes!(concat!(env!(\"CARGO_MANIFEST_DIR\"), \"/{WEB}/\", {path:?})).as_slice()),\n"
+        );
     }
     source += "]\n";
     let out = env::var_os("OUT_DIR")
