@@ -2,14 +2,16 @@
 
     cv-agent detect --json --min-score 0.4 PICTURE... | compare.py EXPECTED
 
-EXPECTED is agent/tests/fixtures/reference.json, or a .jsonl file with lines of `cv-agent detect --json`. An expected object above 0.45 must be found with the same label, its box at IoU over 0.9 and its score within 0.05;
-nothing else above 0.45 may be found.
+EXPECTED is agent/tests/fixtures/reference.json, or a .jsonl file with lines of `cv-agent detect --json`. An expected
+object above 0.45 must be found with the same label, its box at IoU over 0.9 and its score within 0.05; nothing else
+above 0.45 may be found. In lines of an int8 model IoU over 0.8 is enough: its scores have 256 steps, so neighbouring
+anchors often tie, and either one's box may win on another processor.
 """
 import json
 import os
 import sys
 
-SURE, MIN_IOU, MAX_SCORE_DIFFERENCE = 0.45, 0.9, 0.05
+SURE, MIN_IOU, MIN_IOU_INT8, MAX_SCORE_DIFFERENCE = 0.45, 0.9, 0.8, 0.05
 
 
 def iou(a, b):
@@ -20,8 +22,8 @@ def iou(a, b):
     return both / ((a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - both)
 
 
-def same(a, b):
-    return (a["label"] == b["label"] and iou(a["box"], b["box"]) > MIN_IOU
+def same(a, b, min_iou):
+    return (a["label"] == b["label"] and iou(a["box"], b["box"]) > min_iou
             and abs(a["score"] - b["score"]) <= MAX_SCORE_DIFFERENCE)
 
 
@@ -40,8 +42,9 @@ def main():
         pictures += 1
         name = os.path.basename(found["file"])
         expected = reference[name]
-        missing = [o for o in expected if o["score"] > SURE and not any(same(o, other) for other in found["objects"])]
-        extra = [o for o in found["objects"] if o["score"] > SURE and not any(same(o, other) for other in expected)]
+        min_iou = MIN_IOU_INT8 if found["model"].endswith("_int8") else MIN_IOU
+        missing = [o for o in expected if o["score"] > SURE and not any(same(o, other, min_iou) for other in found["objects"])]
+        extra = [o for o in found["objects"] if o["score"] > SURE and not any(same(o, other, min_iou) for other in expected)]
         print(f"{name}: {found['engine']}, {found['infer_ms']:.0f} ms, "
               + (", ".join(f"{o['label']} {o['score']:.2f}" for o in found["objects"]) or "nothing"), flush=True)
         for what, objects in (("missing", missing), ("unexpected", extra)):
