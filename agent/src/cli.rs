@@ -10,11 +10,11 @@ use log::LevelFilter;
 
 use crate::commands::bench::BenchArgs;
 use crate::commands::cameras::CamerasArgs;
+use crate::commands::detect::DetectArgs;
+use crate::commands::model::ModelArgs;
 use cv_capture::SourceSpec;
 use cv_detect::DetectorArgs;
-use crate::commands::detect::DetectArgs;
 use cv_picture::Resolution;
-use crate::commands::model::ModelArgs;
 use cv_uplink::Wire;
 
 /// Where the agent's settings come from.

@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use cv_protocol::{AgentAuth, check_camera_name};
 
-use cv_capture::{SourceSpec, Wanted};
 use crate::cli::{RunArgs, TestHook};
+use crate::streamer::StreamerConfig;
+use cv_capture::{SourceSpec, Wanted};
 use cv_detect::DetectorConfig;
 use cv_picture::Resolution;
-use crate::streamer::StreamerConfig;
 use cv_uplink::{Endpoint, Wire};
 
 /// Settings of `cv-agent run`.

@@ -4,8 +4,8 @@ use std::process::ExitCode;
 
 use cv_agent::cli::{Cli, Command, PROGRAM, RunArgs};
 use cv_agent::config::Config;
-use cv_detect::DetectError;
 use cv_agent::{commands, pipeline};
+use cv_detect::DetectError;
 use cv_service::{EXIT_CONFIG, SettingsError, logging};
 use log::LevelFilter;
 
@@ -81,7 +81,5 @@ fn read_again() -> Result<Config, String> {
 
 /// Whether trying again is useless until somebody changes the settings.
 fn is_bad_setting(err: &anyhow::Error) -> bool {
-    err.is::<SettingsError>()
-        || err.is::<DetectError>()
-        || err.is::<cv_capture::CaptureError>()
+    err.is::<SettingsError>() || err.is::<DetectError>() || err.is::<cv_capture::CaptureError>()
 }

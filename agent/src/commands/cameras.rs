@@ -225,7 +225,26 @@ fn describe_one(out: &mut String, device: &Device) -> std::fmt::Result {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use cv_capture::v4l2::tests::webcam;
+    use cv_capture::v4l2::{FormatModes, Fourcc, SizeModes};
+
+    /// What a webcam lists that has one size in three formats.
+    fn webcam() -> Modes {
+        let rates = [(1, 30), (1, 24), (1, 20), (1, 15), (1, 10), (2, 15), (1, 5)];
+        let size = || SizeModes {
+            sizes: Sizes::One("640x480".parse().unwrap()),
+            intervals: rates
+                .map(|(n, d)| Intervals::One(Interval::new(n, d)))
+                .to_vec(),
+        };
+        let format = |fourcc: &[u8; 4]| FormatModes {
+            fourcc: Fourcc(*fourcc),
+            description: String::new(),
+            sizes: vec![size()],
+        };
+        Modes {
+            formats: [b"YUYV", b"H264", b"MJPG"].map(format).to_vec(),
+        }
+    }
 
     #[test]
     fn no_camera_is_told_with_what_else_to_try() {

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use super::{Shared, TestHook};
 use cv_capture::{CaptureError, Opener, Picture, Source};
-use cv_picture::Shrinker;
-use cv_picture::Frame;
 use cv_flow::Taken;
+use cv_picture::Frame;
+use cv_picture::Shrinker;
 
 /// How long one wait for a picture lasts, so that a stop is noticed.
 const WAIT: Duration = Duration::from_millis(250);
@@ -144,8 +144,8 @@ mod tests {
     use tokio::sync::watch;
 
     use super::*;
-    use cv_capture::Wanted;
     use crate::config::Rates;
+    use cv_capture::Wanted;
     use cv_picture::Resolution;
 
     /// Delivers these pictures and is then gone.

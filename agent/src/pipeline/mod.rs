@@ -27,15 +27,15 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval_at, sleep_until, timeout};
 
-use cv_capture::{CaptureError, Opener};
 use crate::cli::TestHook;
 use crate::config::{Config, Destination, Rates};
-use cv_detect::Detector;
-use cv_picture::{Frame, Resolution};
-use cv_flow::{Slot, Taken};
 use crate::stats::{Meters, Sampler};
-use cv_uplink::{Feed, Link, Stop, Uplink};
 use crate::streamer::Streamer;
+use cv_capture::{CaptureError, Opener};
+use cv_detect::Detector;
+use cv_flow::{Slot, Taken};
+use cv_picture::{Frame, Resolution};
+use cv_uplink::{Feed, Link, Stop, Uplink};
 use heartbeat::Heartbeat;
 
 /// How long the threads may take to end.

@@ -9,13 +9,11 @@ use std::time::Duration;
 
 use bytes::{BufMut, Bytes, BytesMut};
 use cv_protocol::Timestamp;
-use font8x8::legacy::BASIC_LEGACY;
-use jpeg_encoder::{ColorType, Encoder, SamplingFactor};
 
 use super::jpeg::{Header, segment};
 use super::pace::Pace;
 use super::{CaptureError, Counts, Picture, Source, Wanted};
-use cv_picture::Resolution;
+use cv_picture::{Resolution, encode_with_restarts, letter};
 
 /// Height of a row of blocks, in pixels (4:2:0).
 const ROW: usize = 16;
@@ -230,8 +228,7 @@ impl Strip {
         let left = self.width.saturating_sub(8 * scale * text.len()) / 2;
         let top = self.height().saturating_sub(8 * scale) / 2;
         for (index, byte) in text.bytes().enumerate() {
-            let glyph = BASIC_LEGACY.get(usize::from(byte)).unwrap_or(&[0; 8]);
-            for (y, bits) in glyph.iter().enumerate() {
+            for (y, bits) in letter(byte.into()).iter().enumerate() {
                 for x in (0..8).filter(|x| bits >> x & 1 == 1) {
                     let (x, y) = (left + (index * 8 + x) * scale, top + y * scale);
                     self.fill(x, y, scale, color);
@@ -293,19 +290,14 @@ impl Strip {
             return Ok((Bytes::new(), Rows::new()));
         }
         let side = |pixels: usize| u16::try_from(pixels).unwrap_or(u16::MAX);
-        let mut jpeg = Vec::new();
-        let mut encoder = Encoder::new(&mut jpeg, QUALITY);
-        encoder.set_sampling_factor(SamplingFactor::F_2_2);
-        encoder.set_restart_interval(side(self.width.div_ceil(ROW)));
-        encoder
-            .encode(
-                self.pixels.as_flattened(),
-                side(self.width),
-                side(self.height()),
-                ColorType::Rgb,
-            )
-            .map_err(unusable)?;
-        let jpeg = Bytes::from(jpeg);
+        let jpeg = encode_with_restarts(
+            self.pixels.as_flattened(),
+            side(self.width),
+            side(self.height()),
+            QUALITY,
+            side(self.width.div_ceil(ROW)),
+        )
+        .map_err(unusable)?;
         let header = Header::parse(&jpeg).map_err(unusable)?;
         let end = jpeg.len() - 2;
         let mut rows = Rows::new();

@@ -3,11 +3,11 @@
 use std::io;
 use std::path::PathBuf;
 
-use cv_picture::DecodeError;
 use super::engine::EngineError;
 use super::labels::LabelsError;
 use super::model::ModelError;
 use super::output::LayoutError;
+use cv_picture::DecodeError;
 
 /// Why a detector could not be loaded, or a picture not be searched.
 ///

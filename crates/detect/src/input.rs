@@ -7,9 +7,9 @@
 //! 16-bit lanes allow; values are not rounded before the tensor's type is. This is what
 //! `cv2.resize(..., INTER_LINEAR)` computes, but for its rounding to whole steps.
 
-use cv_picture::Rgb;
 use super::engine::TensorMut;
 use super::model::{ElementType, Model, Quantization, Tensor};
+use cv_picture::Rgb;
 
 /// Largest side of an input, in pixels.
 const MAX_SIDE: usize = 4096;

@@ -8,7 +8,6 @@
 //! are looked up, and copied, only where an object leaves the process ([`Detection::to_object`]).
 
 mod config;
-mod decode;
 mod engine;
 mod error;
 mod input;
@@ -24,10 +23,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use cv_picture::{Rgb, RgbDecoder};
 use cv_protocol::Object;
 
 pub use config::{DetectorArgs, DetectorConfig, EngineChoice, LabelScore};
-pub use decode::{DecodeError, Rgb, RgbDecoder};
+
 pub use engine::EngineError;
 pub use error::DetectError;
 pub use inspect::{Inspection, inspect};

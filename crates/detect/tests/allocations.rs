@@ -5,7 +5,8 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::path::{Path, PathBuf};
 
-use cv_detect::{Detector, DetectorConfig, EngineChoice, Rgb, RgbDecoder, Tracker};
+use cv_detect::{Detector, DetectorConfig, EngineChoice, Tracker};
+use cv_picture::{Rgb, RgbDecoder};
 use cv_protocol::Timestamp;
 
 /// Counts what each thread allocates.

@@ -1,8 +1,8 @@
-//! Draws boxes and labels into a picture, for receivers that cannot draw themselves; the only file
-//! that names font8x8.
+//! Draws boxes and labels into a picture, for receivers that cannot draw themselves.
 
 use cv_protocol::Object;
-use font8x8::{BASIC_FONTS, LATIN_FONTS, UnicodeFonts as _};
+
+use crate::letters;
 
 /// Colours of boxes, chosen by label: easy to tell apart and from most backgrounds.
 const COLOURS: [[u8; 3]; 8] = [
@@ -79,12 +79,7 @@ impl Canvas<'_> {
     }
 
     fn letter(&mut self, left: usize, top: usize, letter: char) {
-        let glyph = BASIC_FONTS
-            .get(letter)
-            .or_else(|| LATIN_FONTS.get(letter))
-            .or_else(|| BASIC_FONTS.get('?'))
-            .unwrap_or_default();
-        for (y, bits) in glyph.into_iter().enumerate() {
+        for (y, bits) in letters::letter(letter).into_iter().enumerate() {
             for x in (0..LETTER).filter(|x| bits >> x & 1 == 1) {
                 self.fill(left + x, top + y, left + x + 1, top + y + 1, [255; 3]);
             }

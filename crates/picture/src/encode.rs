@@ -3,7 +3,7 @@
 
 use bytes::Bytes;
 use cv_protocol::Object;
-use jpeg_encoder::{ColorType, Encoder, SamplingFactor};
+use jpeg_encoder::{ColorType, Encoder, ImageBuffer, JpegColorType, SamplingFactor};
 
 pub use jpeg_encoder::EncodingError;
 
@@ -103,6 +103,105 @@ fn fit(width: usize, height: usize, most: Resolution) -> (usize, usize) {
     (side(width), side(height))
 }
 
+/// Rows of pixels from the top, without gaps.
+#[derive(Clone, Copy, Debug)]
+pub enum Pixels<'a> {
+    /// Three bytes a pixel.
+    Rgb(&'a [u8]),
+    /// One byte a pixel.
+    Grey(&'a [u8]),
+}
+
+/// Encodes pixels as a baseline JPEG with full colour resolution, for pictures that are encoded
+/// once and shown often.
+///
+/// # Errors
+///
+/// The encoder's, for a picture without pixels.
+pub fn encode_still(
+    pixels: Pixels<'_>,
+    width: u16,
+    height: u16,
+    quality: u8,
+) -> Result<Bytes, EncodingError> {
+    let (pixels, color) = match pixels {
+        Pixels::Rgb(pixels) => (pixels, ColorType::Rgb),
+        Pixels::Grey(pixels) => (pixels, ColorType::Luma),
+    };
+    let mut jpeg = Vec::new();
+    Encoder::new(&mut jpeg, quality).encode(pixels, width, height, color)?;
+    Ok(jpeg.into())
+}
+
+/// Encodes RGB pixels as a baseline JPEG with a restart marker after every `restart_interval`
+/// blocks of 16x16 pixels, so that its parts can be put together anew.
+///
+/// # Errors
+///
+/// The encoder's, for a picture without pixels.
+pub fn encode_with_restarts(
+    rgb: &[u8],
+    width: u16,
+    height: u16,
+    quality: u8,
+    restart_interval: u16,
+) -> Result<Bytes, EncodingError> {
+    let mut jpeg = Vec::new();
+    let mut encoder = Encoder::new(&mut jpeg, quality);
+    encoder.set_sampling_factor(SamplingFactor::F_2_2);
+    encoder.set_restart_interval(restart_interval);
+    encoder.encode(rgb, width, height, ColorType::Rgb)?;
+    Ok(jpeg.into())
+}
+
+/// Encodes a YCbCr picture whose colour has half the horizontal resolution (4:2:2), as raw cameras
+/// deliver it, into `jpeg`.
+///
+/// `fill` is called for each row from the top and appends `width` values to each of Y, Cb and Cr.
+///
+/// # Errors
+///
+/// The encoder's, for a picture without pixels.
+pub fn encode_ycbcr(
+    jpeg: &mut Vec<u8>,
+    width: u16,
+    height: u16,
+    quality: u8,
+    fill: impl Fn(u16, [&mut Vec<u8>; 3]),
+) -> Result<(), EncodingError> {
+    let mut encoder = Encoder::new(jpeg, quality);
+    encoder.set_sampling_factor(SamplingFactor::R_4_2_2);
+    encoder.encode_image(YcbcrRows {
+        width,
+        height,
+        fill,
+    })
+}
+
+struct YcbcrRows<F> {
+    width: u16,
+    height: u16,
+    fill: F,
+}
+
+impl<F: Fn(u16, [&mut Vec<u8>; 3])> ImageBuffer for YcbcrRows<F> {
+    fn get_jpeg_color_type(&self) -> JpegColorType {
+        JpegColorType::Ycbcr
+    }
+
+    fn width(&self) -> u16 {
+        self.width
+    }
+
+    fn height(&self) -> u16 {
+        self.height
+    }
+
+    fn fill_buffers(&self, row: u16, [luma, blue, red, _]: &mut [Vec<u8>; 4]) {
+        (self.fill)(row, [luma, blue, red]);
+    }
+}
+
 /// Encodes RGB, three bytes a pixel, as a baseline JPEG.
 ///
 /// # Errors
@@ -113,7 +212,7 @@ pub fn encode(
     width: usize,
     height: usize,
     quality: u8,
-) -> Result<Bytes, jpeg_encoder::EncodingError> {
+) -> Result<Bytes, EncodingError> {
     let side = |length: usize| u16::try_from(length).unwrap_or(u16::MAX);
     let mut jpeg = Vec::with_capacity(width * height / 8);
     let mut encoder = Encoder::new(&mut jpeg, quality);

@@ -14,7 +14,12 @@ mod decode;
 mod encode;
 mod frame;
 pub mod huffman;
+mod letters;
 
 pub use decode::{DecodeError, Rgb, RgbDecoder};
-pub use encode::{EncodingError, Reduction, ShrinkError, Shrinker, encode};
+pub use encode::{
+    EncodingError, Pixels, Reduction, ShrinkError, Shrinker, encode, encode_still,
+    encode_with_restarts, encode_ycbcr,
+};
 pub use frame::{Frame, Resolution};
+pub use letters::letter;

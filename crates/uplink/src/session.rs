@@ -28,8 +28,8 @@ use super::picture;
 use super::reduce::Reducer;
 use super::window::Window;
 use super::{Link, Stop, tutorial};
-use cv_picture::{ShrinkError, Shrinker};
 use cv_picture::Frame;
+use cv_picture::{ShrinkError, Shrinker};
 
 /// Which messages the other side understands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]

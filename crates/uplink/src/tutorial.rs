@@ -4,8 +4,8 @@ use bytes::Bytes;
 use cv_protocol::Detections;
 use cv_protocol::tutorial::{Payload, card};
 
-use cv_picture::{ShrinkError, Shrinker};
 use cv_picture::Resolution;
+use cv_picture::{ShrinkError, Shrinker};
 
 /// The largest picture that the tutorial's client sends.
 const MOST: Resolution = Resolution {
@@ -33,10 +33,10 @@ pub fn payload(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use cv_picture::RgbDecoder;
-    use cv_picture::encode;
     use base64::Engine as _;
     use base64::prelude::BASE64_STANDARD;
+    use cv_picture::RgbDecoder;
+    use cv_picture::encode;
     use cv_protocol::tutorial::DATA_URL_PREFIX;
     use cv_protocol::{Object, Timestamp};
 

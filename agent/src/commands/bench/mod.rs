@@ -11,7 +11,8 @@ use cv_protocol::Timestamp;
 use serde::Serialize;
 
 use cv_capture::{self, SourceSpec, Wanted};
-use cv_detect::{Detection, Detector, DetectorArgs, DetectorInfo, RgbDecoder, Tracker};
+use cv_detect::{Detection, Detector, DetectorArgs, DetectorInfo, Tracker};
+use cv_picture::RgbDecoder;
 use cv_picture::encode;
 use machine::Machine;
 

@@ -3,7 +3,7 @@
 use std::io;
 
 use bytes::Bytes;
-use jpeg_encoder::{ColorType, Encoder};
+use cv_picture::{Pixels, encode_still};
 use png::{Decoder, Transformations};
 
 /// Whether a file that begins like this is a PNG picture.
@@ -26,25 +26,21 @@ pub fn to_jpeg(png: &[u8]) -> io::Result<Bytes> {
     let mut pixels = vec![0; len];
     let info = reader.next_frame(&mut pixels)?;
     pixels.truncate(info.buffer_size());
-    let color = match info.color_type {
-        png::ColorType::Grayscale => ColorType::Luma,
-        png::ColorType::Rgb => ColorType::Rgb,
+    let pixels = match info.color_type {
+        png::ColorType::Grayscale => Pixels::Grey(&pixels),
+        png::ColorType::Rgb => Pixels::Rgb(&pixels),
         png::ColorType::GrayscaleAlpha => {
             pixels = on_black::<2>(&pixels);
-            ColorType::Luma
+            Pixels::Grey(&pixels)
         }
         png::ColorType::Rgba => {
             pixels = on_black::<4>(&pixels);
-            ColorType::Rgb
+            Pixels::Rgb(&pixels)
         }
         png::ColorType::Indexed => return Err(io::Error::other("palette was not expanded")),
     };
     let side = |pixels: u32| u16::try_from(pixels).map_err(io::Error::other);
-    let mut jpeg = Vec::new();
-    Encoder::new(&mut jpeg, 90)
-        .encode(&pixels, side(info.width)?, side(info.height)?, color)
-        .map_err(io::Error::other)?;
-    Ok(jpeg.into())
+    encode_still(pixels, side(info.width)?, side(info.height)?, 90).map_err(io::Error::other)
 }
 
 /// Takes the last of `N` channels, alpha, into the others.

@@ -21,7 +21,7 @@ use cv_protocol::Timestamp;
 pub use self::control::Control;
 pub use self::device::{list_modes, open};
 pub use self::find::{Fingerprint, nodes, stable_name};
-pub use self::mode::{Interval, Intervals, Modes, Sizes};
+pub use self::mode::{FormatModes, Fourcc, Interval, Intervals, Modes, SizeModes, Sizes};
 
 use self::buffers::{Buffers, Lent};
 use self::device::{Camera, Device, Setup};

@@ -1,10 +1,9 @@
 //! Uncompressed pictures, encoded as JPEG once.
 
 use bytes::Bytes;
-use jpeg_encoder::{Encoder, ImageBuffer, JpegColorType, SamplingFactor};
 
 use super::mode::Layout;
-use cv_picture::Resolution;
+use cv_picture::{EncodingError, Resolution, encode_ycbcr};
 
 /// What webcams themselves mostly use.
 const QUALITY: u8 = 80;
@@ -52,55 +51,31 @@ impl RawFormat {
     }
 
     /// Encodes a picture, which must be whole.
-    pub fn encode(&self, raw: &[u8]) -> Result<Bytes, jpeg_encoder::EncodingError> {
+    pub fn encode(&self, raw: &[u8]) -> Result<Bytes, EncodingError> {
         // A raw picture is at least four times as large as its JPEG.
         let mut jpeg = Vec::with_capacity(self.len() / 4);
-        let mut encoder = Encoder::new(&mut jpeg, QUALITY);
-        encoder.set_sampling_factor(SamplingFactor::R_4_2_2);
-        encoder.encode_image(RawPicture { format: self, raw })?;
+        let side = |pixels: u32| u16::try_from(pixels).unwrap_or(u16::MAX);
+        let (width, height) = (side(self.resolution.width), side(self.resolution.height));
+        encode_ycbcr(&mut jpeg, width, height, QUALITY, |y, planes| {
+            let row = raw.get(usize::from(y) * self.stride..).unwrap_or_default();
+            self.fill_row(row, width.into(), planes);
+        })?;
         Ok(jpeg.into())
     }
-}
 
-struct RawPicture<'a> {
-    format: &'a RawFormat,
-    raw: &'a [u8],
-}
-
-impl ImageBuffer for RawPicture<'_> {
-    fn get_jpeg_color_type(&self) -> JpegColorType {
-        JpegColorType::Ycbcr
-    }
-
-    fn width(&self) -> u16 {
-        u16::try_from(self.format.resolution.width).unwrap_or(u16::MAX)
-    }
-
-    fn height(&self) -> u16 {
-        u16::try_from(self.format.resolution.height).unwrap_or(u16::MAX)
-    }
-
-    fn fill_buffers(&self, y: u16, [luma, u, v, _]: &mut [Vec<u8>; 4]) {
-        let RawFormat {
-            layout,
-            stride,
-            luma: of_luma,
-            chroma: of_chroma,
-            ..
-        } = self.format;
-        let width = usize::from(self.width());
-        let row = self.raw.get(usize::from(y) * stride..).unwrap_or_default();
+    /// Appends one row of `width` pixels to the planes of Y, U and V.
+    fn fill_row(&self, row: &[u8], width: usize, [luma, u, v]: [&mut Vec<u8>; 3]) {
         let len = luma.len() + width;
         // Two pixels share U and V; of an odd width the last pair is half outside.
         for (pair, &[a, b, c, d]) in row.as_chunks().0.iter().take(width.div_ceil(2)).enumerate() {
-            let [y0, u0, y1, v0] = match layout {
+            let [y0, u0, y1, v0] = match self.layout {
                 Layout::Uyvy => [b, a, d, c],
                 Layout::Yuyv | Layout::Jpeg => [a, b, c, d],
             };
             for y in [y0, y1].into_iter().take(width - pair * 2) {
-                luma.push(of_luma[usize::from(y)]);
-                u.push(of_chroma[usize::from(u0)]);
-                v.push(of_chroma[usize::from(v0)]);
+                luma.push(self.luma[usize::from(y)]);
+                u.push(self.chroma[usize::from(u0)]);
+                v.push(self.chroma[usize::from(v0)]);
             }
         }
         // Rows that the driver cut short are grey, so that the encoder has its pixels.

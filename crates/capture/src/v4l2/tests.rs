@@ -3,7 +3,6 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 
-use super::mode::tests::webcam;
 use super::mode::{Fourcc, Layout};
 use super::raw::RawFormat;
 use super::*;

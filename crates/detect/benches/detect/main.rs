@@ -12,7 +12,8 @@ mod bare;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use cv_detect::{Detector, DetectorConfig, EngineChoice, Rgb, RgbDecoder, Tracker};
+use cv_detect::{Detector, DetectorConfig, EngineChoice, Tracker};
+use cv_picture::{Rgb, RgbDecoder};
 use cv_protocol::Timestamp;
 
 use bare::Bare;
@@ -72,7 +73,8 @@ fn main() {
         eprintln!("CV_AGENT_LITERT_LIB is not set; scripts/get-litert prints its value");
         std::process::exit(i32::from(check));
     };
-    let picture = std::fs::read(root.join("crates/detect/tests/fixtures/pictures/cat-close.jpg")).unwrap();
+    let picture =
+        std::fs::read(root.join("crates/detect/tests/fixtures/pictures/cat-close.jpg")).unwrap();
     println!(
         "one picture of 640x480, LiteRT with {THREADS} threads, medians of {ROUNDS} in ms; \
          inference: mean of {PAIRS} medians\n"

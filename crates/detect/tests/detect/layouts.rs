@@ -40,7 +40,9 @@ fn config(model: &str, labels: Option<&str>, engine: EngineChoice) -> Option<Det
 
 fn detect(detector: &mut Detector, colour: [u8; 3]) -> Vec<(String, Detection)> {
     let mut found = Vec::new();
-    detector.detect(crate::setup::picture(colour), &mut found).unwrap();
+    detector
+        .detect(crate::setup::picture(colour), &mut found)
+        .unwrap();
     let labels = detector.labels();
     found
         .iter()

@@ -7,8 +7,8 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::Sleep;
 
 use super::*;
-use cv_picture::Resolution;
 use crate::Stop;
+use cv_picture::Resolution;
 
 const SOON: Duration = Duration::from_secs(10);
 
