@@ -26,6 +26,5 @@ mod huffman;
 pub mod model_command;
 pub mod pipeline;
 mod priority;
-pub mod slot;
 mod stats;
 pub mod uplink;

@@ -12,7 +12,7 @@ use cv_protocol::Timestamp;
 use super::jpeg::{BadPicture, Checker, Usable};
 use super::silence::Silence;
 use super::{CaptureError, Counts, Picture};
-use crate::slot::{Slot, Taken};
+use cv_flow::{Slot, Taken};
 
 /// Pictures that come from a stream of their own accord.
 pub struct Feed {

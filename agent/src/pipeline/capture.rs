@@ -7,7 +7,7 @@ use super::{Shared, TestHook};
 use crate::capture::{CaptureError, Opener, Picture, Source};
 use crate::encode::Shrinker;
 use crate::frame::Frame;
-use crate::slot::Taken;
+use cv_flow::Taken;
 
 /// How long one wait for a picture lasts, so that a stop is noticed.
 const WAIT: Duration = Duration::from_millis(250);

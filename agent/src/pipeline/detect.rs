@@ -11,7 +11,7 @@ use super::{Shared, TestHook};
 use crate::detect::{DetectError, Detector, DetectorConfig, Tracker};
 use crate::frame::Frame;
 use crate::priority;
-use crate::slot::{Slot, Taken};
+use cv_flow::{Slot, Taken};
 
 /// Loads a detector whose workers, like the detection thread itself, let the video go first.
 ///

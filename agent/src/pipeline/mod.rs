@@ -32,9 +32,9 @@ use crate::cli::TestHook;
 use crate::config::{Config, Destination, Rates};
 use crate::detect::Detector;
 use crate::frame::{Frame, Resolution};
-use crate::slot::{Slot, Taken};
 use crate::stats::{Meters, Sampler};
 use crate::uplink::{Feed, Link, Stop, Streamer, Uplink};
+use cv_flow::{Slot, Taken};
 use heartbeat::Heartbeat;
 
 /// How long the threads may take to end.

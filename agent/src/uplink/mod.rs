@@ -9,12 +9,10 @@
 //! frame that cannot be sent at once waits in the [`Feed`] until a newer one takes its place.
 
 mod backoff;
-mod clock;
 mod connection;
 mod error;
 mod feed;
 mod gate;
-mod pace;
 mod packet;
 mod picture;
 mod reduce;
@@ -22,7 +20,6 @@ mod session;
 mod shallow;
 mod streamer;
 mod tutorial;
-mod window;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
