@@ -9,19 +9,16 @@
 //! frame that cannot be sent at once waits in the [`Feed`] until a newer one takes its place.
 
 mod backoff;
-mod clock;
 mod connection;
 mod error;
 mod feed;
 mod gate;
-mod pace;
 mod packet;
 mod picture;
 mod reduce;
 mod session;
 mod shallow;
 mod tutorial;
-mod window;
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};

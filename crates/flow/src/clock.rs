@@ -1,4 +1,4 @@
-//! How far the relay's clock is ahead of ours.
+//! How far the clock of the other side is ahead of this machine's.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -6,7 +6,10 @@ use std::time::{Duration, Instant};
 /// Estimates kept; the one with the shortest round trip is the best.
 const KEPT: usize = 8;
 
-/// The recent answers to `clock` questions.
+/// Estimates the offset between two clocks from recent clock exchanges.
+///
+/// An exchange is wrong by at most half its round trip, so the estimate with the shortest round trip
+/// among the last eight counts.
 #[derive(Debug, Default)]
 pub struct Clock {
     estimates: VecDeque<(Duration, i64)>,
@@ -14,20 +17,22 @@ pub struct Clock {
 }
 
 impl Clock {
-    /// Takes in one estimate: the round trip and the offset in microseconds.
-    pub fn learn(&mut self, round_trip: Duration, offset_us: i64) {
+    /// Adds an estimate: what [`cv_protocol::ClockExchange::offset`] returns.
+    pub fn learn(&mut self, offset_us: i64, round_trip: Duration) {
         if self.estimates.len() == KEPT {
             self.estimates.pop_front();
         }
         self.estimates.push_back((round_trip, offset_us));
     }
 
-    /// Microseconds that the relay's clock is ahead.
+    /// Microseconds that the other side's clock is ahead; `None` before the first estimate.
+    #[must_use]
     pub fn offset_us(&self) -> Option<i64> {
         self.estimates.iter().min().map(|&(_, offset)| offset)
     }
 
-    /// When to ask again: quickly at first, then as often as clocks drift apart.
+    /// Counts a question that is asked `now`, and returns when to ask the next one: the first few
+    /// follow quickly, later ones at the pace at which clocks drift apart.
     pub fn next_question(&mut self, now: Instant) -> Instant {
         self.asked += 1;
         now + if self.asked < KEPT {
@@ -46,11 +51,11 @@ mod tests {
     fn the_shortest_round_trip_decides_and_old_answers_are_forgotten() {
         let mut clock = Clock::default();
         assert_eq!(clock.offset_us(), None);
-        clock.learn(Duration::from_millis(1), 10);
-        clock.learn(Duration::from_millis(50), 25_000);
+        clock.learn(10, Duration::from_millis(1));
+        clock.learn(25_000, Duration::from_millis(50));
         assert_eq!(clock.offset_us(), Some(10));
         for _ in 0..KEPT {
-            clock.learn(Duration::from_millis(2), 20);
+            clock.learn(20, Duration::from_millis(2));
         }
         assert_eq!(clock.offset_us(), Some(20));
     }
