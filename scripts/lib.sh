@@ -39,9 +39,12 @@ need_cargo_deny() {
     local version=0.20.2
     PATH=$cache/tools/bin:$PATH
     command -v cargo-deny >/dev/null && return
-    say "building cargo-deny $version (once; takes several minutes)"
-    # not in the shared target directory, which would keep everything that this build leaves behind
-    env -u CARGO_TARGET_DIR cargo install --quiet --locked --root "$cache/tools" --version "$version" cargo-deny
+    say "building cargo-deny $version (once)"
+    # Unoptimised, because its release profile (fat LTO, one unit) costs far more time than its runs here need; and not in
+    # the shared target directory, which would keep everything that this build leaves behind.
+    env -u CARGO_TARGET_DIR CARGO_PROFILE_RELEASE_OPT_LEVEL=0 CARGO_PROFILE_RELEASE_LTO=off \
+        CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 \
+        cargo install --quiet --locked --root "$cache/tools" --version "$version" cargo-deny
 }
 
 # Makes cargo build this checkout's own programs even if another checkout was built in the same target directory before:
