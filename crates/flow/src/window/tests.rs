@@ -148,8 +148,8 @@ fn a_link_that_becomes_slow_gets_a_small_window() {
 
 #[test]
 fn a_link_that_becomes_long_is_measured_anew() {
-    let seen = run(30.0, 60, 33, |at| {
-        let short = at < Duration::from_secs(20);
+    let seen = run(30.0, 60, 38, |at| {
+        let short = at < Duration::from_secs(25);
         (MS, if short { 5 * MS } else { 200 * MS })
     });
     assert!(seen.fps > 29.5, "{seen:?}");
@@ -169,6 +169,28 @@ fn a_slow_link_that_jitters_keeps_its_window_small() {
     let seen = run(30.0, 600, 30, |_| (random.u32(50..350) * MS, 2 * MS));
     assert!(seen.most_in_flight <= 4, "{seen:?}");
     assert!(seen.fps > 4.75, "{seen:?}");
+}
+
+#[test]
+fn the_window_is_small_after_a_pause_and_grows_at_once() {
+    let start = Instant::now();
+    let mut window = Window::default();
+    window.sent(0, 10, start);
+    window.sent(1, 10, start + 200 * MS);
+    let mut now = start + 230 * MS;
+    window.acknowledge(0, now);
+    for seq in 1..20 {
+        now += 30 * MS;
+        window.sent(seq + 1, 10, now);
+        window.acknowledge(seq, now);
+    }
+    assert_eq!(window.size, 8);
+    now += Duration::from_secs(5);
+    window.sent(21, 10, now);
+    window.acknowledge(20, now);
+    assert_eq!(window.size, 2);
+    window.acknowledge(21, now + 30 * MS);
+    assert_eq!(window.size, 8);
 }
 
 #[test]
