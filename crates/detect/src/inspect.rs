@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use super::config::{DetectorConfig, EngineChoice};
-use super::engine::default_threads;
+use super::engine::{HAS_TFLITE, default_threads};
 use super::error::DetectError;
 use super::input::InputFormat;
 use super::labels::Labels;
@@ -156,6 +156,7 @@ fn engines(config: &DetectorConfig, file: &ModelFile) -> BTreeMap<&'static str, 
             (Err(searched), _) if engine == EngineChoice::LiteRt => {
                 DetectError::NoLiteRt(searched.clone()).to_string()
             }
+            _ if engine == EngineChoice::TfLite && !HAS_TFLITE => DetectError::NoTfLite.to_string(),
             (_, None) => "not tried: this is not the agent's own program".into(),
             (library, Some(program)) => {
                 let trial = Trial {

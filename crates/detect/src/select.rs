@@ -4,9 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::config::{DetectorConfig, EngineChoice};
-use super::engine::litert::{self, LiteRt};
-use super::engine::tflite::TfLite;
-use super::engine::{Engine, EngineError, default_threads};
+use super::engine::{Engine, EngineError, HAS_TFLITE, default_threads, litert, open};
 use super::error::DetectError;
 use super::model::Model;
 use super::trial::{self, Outcome, Trial};
@@ -121,9 +119,10 @@ pub fn select(config: &DetectorConfig) -> Result<Selected, DetectError> {
         return Err(DetectError::NoLiteRt(searched.clone()));
     }
     let engines = match config.engine {
-        EngineChoice::LiteRt => vec![EngineChoice::LiteRt],
+        EngineChoice::TfLite if !HAS_TFLITE => return Err(DetectError::NoTfLite),
         EngineChoice::TfLite => vec![EngineChoice::TfLite],
-        EngineChoice::Auto => vec![EngineChoice::LiteRt, EngineChoice::TfLite],
+        EngineChoice::Auto if HAS_TFLITE => vec![EngineChoice::LiteRt, EngineChoice::TfLite],
+        EngineChoice::Auto | EngineChoice::LiteRt => vec![EngineChoice::LiteRt],
     };
     let threads = config.threads.unwrap_or_else(default_threads);
     // Our own models are known to run.
@@ -211,16 +210,8 @@ impl Loader {
             self.failed(file, reason);
             return None;
         }
-        let (bytes, model, threads) = (&file.bytes, &file.model, self.threads);
-        let loaded: Result<Box<dyn Engine>, EngineError> = match (engine, &self.library) {
-            (EngineChoice::LiteRt, Ok(library)) => {
-                LiteRt::load(library, bytes, model, threads).map(|engine| Box::new(engine) as _)
-            }
-            (EngineChoice::LiteRt, Err(_)) => {
-                Err(EngineError::Library("LiteRT's library is not there".into()))
-            }
-            _ => TfLite::load(bytes, model, threads).map(|engine| Box::new(engine) as _),
-        };
+        let library = self.library.as_deref().ok();
+        let loaded = open(engine, library, &file.bytes, &file.model, self.threads);
         match loaded {
             Ok(engine) => Some(engine),
             Err(err) => {

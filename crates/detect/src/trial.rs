@@ -17,9 +17,7 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 
 use super::config::EngineChoice;
-use super::engine::litert::LiteRt;
-use super::engine::tflite::TfLite;
-use super::engine::{Engine, EngineError, TensorMut};
+use super::engine::{EngineError, TensorMut, open};
 use super::model::Model;
 
 /// How long loading and one inference may take: minutes would be useless, and the slowest board
@@ -160,13 +158,7 @@ fn try_here(
     let model = Model::parse(file).map_err(|err| err.to_string())?;
     let start = Instant::now();
     let failed = |err: EngineError| err.to_string();
-    let mut engine: Box<dyn Engine> = match (engine, library) {
-        (EngineChoice::LiteRt, Some(library)) => {
-            Box::new(LiteRt::load(library, file, &model, threads).map_err(failed)?)
-        }
-        (EngineChoice::LiteRt, None) => return Err("LiteRT's library is not named".into()),
-        _ => Box::new(TfLite::load(file, &model, threads).map_err(failed)?),
-    };
+    let mut engine = open(engine, library, file, &model, threads).map_err(failed)?;
     let load_ms = start.elapsed().as_secs_f32() * 1e3;
     engine
         .write_input(&mut |tensor| match tensor {
