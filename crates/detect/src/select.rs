@@ -231,8 +231,13 @@ impl Loader {
 
     /// Tries the model in a process of its own, if that is wanted.
     fn attempt(&self, file: &ModelFile, engine: EngineChoice) -> Result<(), String> {
-        let (Some(program), library) = (&self.trial, self.library.as_deref()) else {
-            return Ok(());
+        let unruled = &file.model.unruled;
+        let library = self.library.as_deref();
+        let Some(program) = &self.trial else {
+            return match unruled.as_slice() {
+                [] => Ok(()),
+                _ => Err(untried(unruled, "only the agent's own program can try")),
+            };
         };
         if engine == EngineChoice::LiteRt && library.is_err() {
             // Loading says so.
@@ -246,11 +251,20 @@ impl Loader {
             file: &file.bytes,
         };
         match trial.run() {
-            Ok(Outcome::Works { .. }) => Ok(()),
+            Ok(Outcome::Works { .. }) => {
+                if !unruled.is_empty() {
+                    log::info!(
+                        "No rule for {}; the engine ran the model in a process of its own",
+                        unruled.join(", ")
+                    );
+                }
+                Ok(())
+            }
             Ok(Outcome::Fails(reason)) if engine == EngineChoice::LiteRt => {
                 Err(format!("LiteRT {reason}"))
             }
             Ok(Outcome::Fails(reason)) => Err(format!("tflite {reason}")),
+            Err(err) if !unruled.is_empty() => Err(untried(unruled, &err.to_string())),
             Err(err) => {
                 log::warn!("Cannot try the model in a process of its own: {err}");
                 Ok(())
@@ -297,6 +311,14 @@ impl Loader {
         let (_, engine) = timed.into_iter().next()?;
         Some((engine, reason))
     }
+}
+
+/// Why a model is refused that could harm us and was not tried.
+fn untried(unruled: &[String], reason: &str) -> String {
+    format!(
+        "there is no rule for {}, so the model has to run in a process of its own first: {reason}",
+        unruled.join(", ")
+    )
 }
 
 /// Time of one inference, after one to warm up.

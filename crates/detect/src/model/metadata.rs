@@ -7,7 +7,7 @@
 use std::borrow::Cow;
 
 use super::archive;
-use super::file::Model;
+use super::graph::Model;
 use super::flatbuffer::{FlatbufferError, Table};
 
 /// Name of the buffer.
