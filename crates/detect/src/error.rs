@@ -4,7 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use super::engine::EngineError;
-use super::labels::LabelsError;
+use super::label_text::LabelsError;
 use super::model::ModelError;
 use super::output::LayoutError;
 use cv_picture::DecodeError;

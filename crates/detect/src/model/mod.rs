@@ -18,4 +18,4 @@ pub use element::ElementType;
 pub use error::ModelError;
 pub use graph::{Model, Quantization, Tensor};
 pub use metadata::{Metadata, packed_labels};
-pub use post_process::POST_PROCESS;
+pub use post_process::{POST_PROCESS, post_process};

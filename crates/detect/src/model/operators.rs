@@ -166,7 +166,10 @@ pub fn check(
         Types::Any => {}
     }
     check_parts(name, rule.code, operator)?;
-    if matches!(rule.code, builtin::RESIZE_BILINEAR | builtin::RESIZE_NEAREST_NEIGHBOR) {
+    if matches!(
+        rule.code,
+        builtin::RESIZE_BILINEAR | builtin::RESIZE_NEAREST_NEIGHBOR
+    ) {
         return check_resize(name, model, file, operator);
     }
     Ok(None)
@@ -187,7 +190,11 @@ fn check_resize(
     let (sizes, _) = bytes.as_chunks();
     let sizes: Vec<i32> = sizes.iter().copied().map(i32::from_le_bytes).collect();
     match sizes[..] {
-        [height, width] if [height, width].iter().all(|size| (1..=MAX_STEP).contains(size)) => {
+        [height, width]
+            if [height, width]
+                .iter()
+                .all(|size| (1..=MAX_STEP).contains(size)) =>
+        {
             Ok(None)
         }
         _ => Err(inconsistent(format!(

@@ -77,7 +77,11 @@ pub fn post_process(file: &[u8], operator: &Operator) -> Result<PostProcess, Mod
 }
 
 /// Checks its tensors and options.
-pub fn check_post_process(model: &Model, file: &[u8], operator: &Operator) -> Result<(), ModelError> {
+pub fn check_post_process(
+    model: &Model,
+    file: &[u8],
+    operator: &Operator,
+) -> Result<(), ModelError> {
     let options = post_process(file, operator)?;
     let tensors: Vec<&Tensor> = operator
         .inputs

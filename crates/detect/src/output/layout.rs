@@ -4,10 +4,10 @@
 //! EfficientDet-Lite has too, and raw SSD heads with anchors that are in the model or can be made.
 
 use super::anchors::{self, Anchor};
-use super::postprocessed::{self, Outputs};
-use super::raw::{Activation, MAX_CANDIDATES, RawHeads};
 use super::info::OutputInfo;
 use super::limits::Limits;
+use super::postprocessed::{self, Outputs};
+use super::raw::{Activation, MAX_CANDIDATES, RawHeads};
 use super::reader::Reader;
 use crate::detection::Detection;
 use crate::engine::TensorRef;
@@ -313,6 +313,7 @@ fn raw_heads(facts: &Facts<'_>) -> Result<(Kind, i32, String), LayoutError> {
         Some(offset) => (offset, None),
         None if labels.is_empty() => (0, Some(0)),
         None if labels.len() == columns => (0, labels.starts_with_background().then_some(0)),
+        None if labels.len() == columns + 1 && labels.starts_with_background() => (1, None),
         None if labels.len() + 1 == columns && !labels.starts_with_background() => (-1, Some(0)),
         None => {
             return Err(LayoutError::Labels {

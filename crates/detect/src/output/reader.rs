@@ -6,7 +6,8 @@ use crate::model::Quantization;
 /// Reads real numbers from a tensor, quantised or not.
 #[derive(Clone, Copy, Debug)]
 pub struct Reader<'a> {
-    values: TensorRef<'a>,
+    /// As they are stored.
+    pub values: TensorRef<'a>,
     scale: f32,
     zero_point: f32,
 }
@@ -25,7 +26,9 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn real(&self, integer: f32) -> f32 {
+    /// What a stored integer stands for.
+    #[must_use]
+    pub fn real(&self, integer: f32) -> f32 {
         (integer - self.zero_point) * self.scale
     }
 
