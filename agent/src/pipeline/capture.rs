@@ -189,6 +189,7 @@ mod tests {
         let (_sender, rates) = watch::channel(Rates {
             stream_fps: 20.0,
             detect_fps: None,
+            search: cv_detect::SearchWhen::default(),
         });
         let shared = Shared::new(rates, None, true);
         let jpeg = Bytes::from(vec![1; 50_000]);
@@ -215,6 +216,7 @@ mod tests {
         let (_sender, rates) = watch::channel(Rates {
             stream_fps: 20.0,
             detect_fps: None,
+            search: cv_detect::SearchWhen::default(),
         });
         let most = Resolution {
             width: 32,
@@ -241,6 +243,7 @@ mod tests {
         let (_sender, rates) = watch::channel(Rates {
             stream_fps: 20.0,
             detect_fps: None,
+            search: cv_detect::SearchWhen::default(),
         });
         let shared = Shared::new(rates, None, true);
         std::thread::scope(|scope| {
@@ -266,6 +269,7 @@ mod tests {
         let (_sender, rates) = watch::channel(Rates {
             stream_fps: 20.0,
             detect_fps: None,
+            search: cv_detect::SearchWhen::default(),
         });
         let shared = Shared::new(rates, None, false);
         shared.stop.close();

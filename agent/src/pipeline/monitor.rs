@@ -61,6 +61,11 @@ impl<'a> Monitor<'a> {
             None => format!("{:.1} fps to {}", stats.stream_fps, self.destination),
         };
         let detection = match shared.to_detect {
+            Some(_) if stats.unchanged_fps > 0.0 => format!(
+                "{:.1} of {:.1} searched per second, the rest unchanged",
+                stats.detect_fps,
+                stats.detect_fps + stats.unchanged_fps
+            ),
             Some(_) => format!("{:.1} searched per second", stats.detect_fps),
             None => "no detection".into(),
         };

@@ -16,6 +16,7 @@ mod frame;
 pub mod huffman;
 mod letters;
 
+pub use annotate::annotate;
 pub use decode::{DecodeError, Rgb, RgbDecoder};
 pub use encode::{
     EncodingError, Pixels, Reduction, ShrinkError, Shrinker, encode, encode_still,

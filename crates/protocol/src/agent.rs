@@ -99,6 +99,9 @@ pub struct Stats {
     pub stream_fps: f32,
     /// Frames searched for objects in the last second.
     pub detect_fps: f32,
+    /// Frames of the last second in which nothing had moved, so that they were not searched.
+    #[serde(skip_serializing_if = "is_none_a_second")]
+    pub unchanged_fps: f32,
     /// Frames dropped since the agent started, by reason.
     pub dropped: BTreeMap<String, u64>,
     /// Frames repaired since the agent started: tables or an end that the camera had left out.
@@ -135,6 +138,10 @@ pub struct Stats {
     /// Since when the camera has been gone, by the agent's clock.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub camera_gone_since_us: Option<Timestamp>,
+}
+
+fn is_none_a_second(rate: &f32) -> bool {
+    *rate == 0.0
 }
 
 fn is_zero(count: &u64) -> bool {
