@@ -7,6 +7,7 @@
 mod errors;
 mod exec;
 mod layouts;
+mod motion;
 mod reference;
 mod setup;
 mod tracking;
