@@ -197,7 +197,7 @@ mod tests {
         let mut motion = Motion::new();
         assert!(moved(&mut motion, &picture(0, None, 0), Sensitivity::High));
         motion.searched();
-        for seed in 1..20 {
+        for seed in 1..8 {
             let picture = picture(seed, None, 0);
             for sensitivity in [Sensitivity::Low, Sensitivity::Medium, Sensitivity::High] {
                 assert!(
@@ -231,7 +231,7 @@ mod tests {
         let mut motion = Motion::new();
         moved(
             &mut motion,
-            &picture(0, Some((100, 100, 40)), 60),
+            &picture(0, Some((100, 100, 40)), 30),
             Sensitivity::Medium,
         );
         motion.searched();
@@ -239,7 +239,7 @@ mod tests {
             let place = Some((100 + step, 100, 40));
             moved(
                 &mut motion,
-                &picture(step as u64, place, 60),
+                &picture(step as u64, place, 30),
                 Sensitivity::Medium,
             )
         });
@@ -248,13 +248,13 @@ mod tests {
         let place = Some((100 + first.unwrap_or_default(), 100, 40));
         assert!(!moved(
             &mut motion,
-            &picture(99, place, 60),
+            &picture(99, place, 30),
             Sensitivity::Medium
         ));
         motion.forget();
         assert!(moved(
             &mut motion,
-            &picture(100, place, 60),
+            &picture(100, place, 30),
             Sensitivity::Medium
         ));
     }

@@ -69,7 +69,7 @@ impl Program {
 
     fn launch(&self, go_on: &mut dyn FnMut() -> bool) -> Result<(Process, Hello), String> {
         let mut process = Process::start(&self.command).map_err(|err| err.to_string())?;
-        let line = hear(&mut process, READY, go_on)?;
+        let line = hear(&mut process, (Instant::now() + READY, READY), go_on)?;
         let hello = Hello::read(&line)?;
         Ok((process, hello))
     }
@@ -181,8 +181,7 @@ fn ask(
     }
     let deadline = Instant::now() + ANSWER;
     for _ in 0..MAX_STRAY_LINES {
-        let left = deadline.saturating_duration_since(Instant::now());
-        let line = hear(process, left, go_on)?;
+        let line = hear(process, (deadline, ANSWER), go_on)?;
         let answer = Answer::read(&line)?;
         if answer.seq == header.seq {
             return Ok(answer);
@@ -194,13 +193,12 @@ fn ask(
     ))
 }
 
-/// The next line, if one comes in time.
+/// The next line, if one comes before the deadline, which is so long after the question.
 fn hear(
     process: &mut Process,
-    limit: Duration,
+    (deadline, limit): (Instant, Duration),
     go_on: &mut dyn FnMut() -> bool,
 ) -> Result<Vec<u8>, String> {
-    let deadline = Instant::now() + limit;
     loop {
         let left = deadline.saturating_duration_since(Instant::now());
         match process.hear(left.min(WAIT)) {
