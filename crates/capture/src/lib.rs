@@ -1,13 +1,55 @@
-//! Where pictures come from: cameras, clips, streams and the test picture.
+//! Captures frames: from cameras, clips, images, streams, commands and the test image.
 //!
 //! ```text
-//! SourceSpec ("0", "clip.avi", "http://...", "exec:...", "test")
-//!     -> Opener::open -> Box<dyn Source> -> next(timeout) -> Picture (JPEG, time, size)
+//! --source / --camera
+//!       |
+//!   SourceSpec ("0", "clip.avi", "http://...", "exec:...", "test")
+//!       |
+//!   Opener::open -----> Box<dyn Source> --next(timeout)--> Picture (JPEG, time, size, frames skipped)
+//!       ^                     |
+//!       '-- should_retry <-- CaptureError (Lost, Silent, ...)
 //! ```
 //!
-//! Every source answers within the time it is given, so the capture thread can always stop, and
-//! notices a camera that is gone or silent: [`CaptureError::Lost`] and [`CaptureError::Silent`]
-//! come out of [`Source::next`], after which the caller drops the source and opens it again.
+//! The sources, and what each frame passes through before [`Source::next`] returns it:
+//!
+//! ```text
+//! v4l2          driver's buffer --[raw cameras: encode]------.
+//! http          body --> multipart --.                       |
+//! exec          stdout --> split ----+--> feed (newest) -----+--> jpeg (check, repair) --> Picture
+//! clip          file --> avi, split, png --> playlist, pace -'
+//! test_picture  encoded rows --> pace ---------------------------------------------------> Picture
+//! ```
+//!
+//! A camera's JPEG is not copied: the `Bytes` of a [`Picture`] are the driver's own buffer, which
+//! returns to the driver when the last clone is dropped. [`Opener`] remembers which camera it opened,
+//! so that the agent finds a camera that was unplugged and reconnects as another device file.
+//!
+//! # Threads
+//!
+//! [`Source::next`] runs on the caller's thread, the agent's `capture` thread. Cameras, clips and the
+//! test image need no other thread. HTTP and `exec:` sources block while they read, so each has a
+//! thread of its own, which hands the newest frame over through a [`cv_flow::Slot`]; `exec:` has a
+//! second one that logs the command's standard error. Dropping the source ends them.
+//!
+//! # Invariants
+//!
+//! - [`Source::next`] returns within the time it is given, whatever the device or the network does.
+//!   The capture thread can therefore always stop.
+//! - A source delivers the newest frame. Older frames are dropped and counted, never queued.
+//! - A delivered frame starts with SOI, ends with EOI, has tables and a size, and is at most as long
+//!   as the protocol allows. Everything else is repaired or dropped, and counted in [`Counts`].
+//! - A camera that is gone or silent ends in [`CaptureError::Lost`] or [`CaptureError::Silent`],
+//!   after which the caller drops the source and opens it again.
+//! - The driver always keeps two buffers. If too many frames are held, further ones are copied.
+//! - Memory is bounded: one frame of a stream, 64 MiB of a clip, 16 MiB of the test image.
+//! - A password in an address or a command appears in no message and in no debug output.
+//!
+//! # Dependencies
+//!
+//! The crate depends on `cv-flow` (the slot), `cv-picture` (sizes, encoding, Huffman tables) and
+//! `cv-protocol` (timestamps, limits). It alone names ureq (HTTP), png, and the kernel's V4L2
+//! interface. All `unsafe` code is in `v4l2::sys`, and one call that signals a process group in
+//! `exec`.
 
 mod clip;
 mod error;
@@ -34,67 +76,71 @@ use cv_picture::Resolution;
 pub use error::CaptureError;
 pub use spec::{SourceSpec, SpecError};
 
-/// A picture as a source delivers it; the capture thread makes a [`cv_picture::Frame`] of it.
+/// One captured JPEG as a source delivers it. The agent's capture thread numbers it and makes a
+/// [`cv_picture::Frame`] of it.
 #[derive(Clone, Debug)]
 pub struct Picture {
-    /// A whole JPEG picture; may be a buffer of the driver.
+    /// The complete JPEG. Its bytes may be a buffer of the camera driver.
     pub jpeg: Bytes,
-    /// When it was taken.
+    /// Time at which the JPEG was captured.
     pub captured_at: Timestamp,
-    /// Its size.
+    /// Size of the JPEG in pixels.
     pub resolution: Resolution,
-    /// How many pictures were lost since the one before: gaps in the driver's sequence numbers,
-    /// newer ones that were waiting already, and those that were not usable.
+    /// Number of frames lost or dropped since the previous one: gaps in the driver's sequence
+    /// numbers, frames that a newer one replaced, and frames that were not usable.
     pub skipped: u64,
 }
 
 /// An open camera, clip or stream.
 pub trait Source: Send {
-    /// Waits at most `timeout` for the next picture; `None` if none came.
+    /// Waits at most `timeout` for the next frame; returns `None` if none came.
     ///
     /// # Errors
     ///
-    /// [`CaptureError`], after which the source is dropped; whether it is worth opening it again
-    /// says [`Opener::should_retry`].
+    /// Returns a [`CaptureError`], after which the caller must drop the source.
+    /// [`Opener::should_retry`] tells whether it is worth opening the source again.
     fn next(&mut self, timeout: Duration) -> Result<Option<Picture>, CaptureError>;
 
-    /// What is open, for a person to read: device, format, size and rate.
+    /// Describes the open source for a person: device, format, size and rate.
     fn describe(&self) -> String;
 
-    /// The rate that the source promises, in frames per second, if it knows.
+    /// Returns the frame rate that the source promises, in frames per second, if it is known.
     fn nominal_fps(&self) -> Option<f32>;
 
-    /// What happened to the pictures since the source was opened.
+    /// Returns the counters of dropped, repaired and copied frames since the source was opened.
     fn counts(&self) -> Counts {
         Counts::default()
     }
 }
 
-/// What happened to pictures on their way out of a source, since it was opened.
+/// Counters of what happened to the frames of a source since it was opened.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
-    /// Lost before they reached us, by the driver's sequence numbers.
+    /// Number of frames that were lost before they reached the agent, according to the driver's
+    /// sequence numbers.
     pub lost: u64,
-    /// Left out because a newer one was there already.
+    /// Number of frames dropped because a newer one was already available.
     pub stale: u64,
-    /// Dropped because they were not usable pictures.
+    /// Number of frames dropped because they were not usable JPEGs.
     pub bad: u64,
-    /// Delivered after a repair (Huffman tables added, EOI added, padding cut).
+    /// Number of frames delivered after a repair: Huffman tables added, EOI added, or padding cut
+    /// off.
     pub repaired: u64,
-    /// Delivered as a copy, because the driver would have run out of buffers otherwise.
+    /// Number of frames delivered as a copy, because the driver would otherwise have run out of
+    /// buffers.
     pub copied: u64,
 }
 
-/// What the user wants of a source.
+/// What the user wants from a source.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Wanted {
-    /// Largest picture; a camera's nearest mode that is not larger is chosen. Clips, streams and
-    /// pictures come at the size they have.
+    /// Maximum size of a frame. A camera is set to its nearest mode that is not larger. Clips,
+    /// streams and images keep their own size.
     pub max_size: Resolution,
-    /// Frames per second that a camera or the test picture is to make. Clips and streams have
-    /// their own rate.
+    /// Frames per second that a camera or the test image should deliver. Clips and streams have a
+    /// rate of their own.
     pub fps: f32,
-    /// Camera controls to set, `name` and value, in this order (`--control brightness=128`).
+    /// Names and values of the camera controls to set, in this order (`--control brightness=128`).
     pub controls: Vec<(String, String)>,
 }
 
@@ -111,11 +157,11 @@ impl Default for Wanted {
     }
 }
 
-/// Opens one source again and again, as long as the agent runs.
+/// Opens one source again and again, for as long as the agent runs.
 ///
-/// It remembers two things: which camera it was, so that `/dev/video0` that comes back as
-/// `/dev/video2` is found; and that the source has worked once, after which no fault of it is
-/// taken for a bad setting.
+/// It remembers two things. First, which camera it opened, so that it finds a camera that was
+/// `/dev/video0` and reconnects as `/dev/video2`. Second, whether the source has ever worked: after
+/// that, no fault of the source is taken for a wrong setting.
 #[derive(Debug)]
 pub struct Opener {
     spec: SourceSpec,
@@ -126,7 +172,7 @@ pub struct Opener {
 }
 
 impl Opener {
-    /// Nothing is opened yet.
+    /// Creates an opener. It does not open the source yet.
     #[must_use]
     pub fn new(spec: SourceSpec, wanted: Wanted) -> Self {
         Self {
@@ -137,16 +183,16 @@ impl Opener {
         }
     }
 
-    /// Opens the source; may take two seconds, in which a command or an address is given the
-    /// chance to fail at once, or udev the time to let us open a camera.
+    /// Opens the source. This may take two seconds, in which a command or an address can fail at
+    /// once, or udev can set the permissions of a camera that was just plugged in.
     ///
-    /// The camera that was open before is looked for first, wherever it is now, unless it was
-    /// asked for by a name that is stable anyway. If it is not there, another one at the place that
-    /// was asked for is taken.
+    /// The opener first looks for the camera that was open before, under whatever device file it
+    /// has now, unless the user asked for it by a name that is stable. If that camera is not there,
+    /// the opener takes the camera at the device file that the user asked for.
     ///
     /// # Errors
     ///
-    /// [`CaptureError`], which names the source and what was expected of it.
+    /// Returns a [`CaptureError`] that names the source and what was expected of it.
     pub fn open(&mut self) -> Result<Box<dyn Source>, CaptureError> {
         let source = match &self.spec {
             SourceSpec::Camera(device) if !device.starts_with("/dev/v4l") => {
@@ -163,18 +209,18 @@ impl Opener {
         Ok(source)
     }
 
-    /// Whether opening again after `error` can succeed without someone changing the settings.
+    /// Whether opening the source again after `error` can succeed without a change of the settings.
     #[must_use]
     pub fn should_retry(&self, error: &CaptureError) -> bool {
         self.opened_once || error.is_transient()
     }
 }
 
-/// Opens a source once; [`Opener`] is for those that are to come back.
+/// Opens a source once; [`Opener`] opens one source repeatedly.
 ///
 /// # Errors
 ///
-/// [`CaptureError`], which names the source and what was expected of it.
+/// Returns a [`CaptureError`] that names the source and what was expected of it.
 pub fn open(spec: &SourceSpec, wanted: &Wanted) -> Result<Box<dyn Source>, CaptureError> {
     Ok(match spec {
         SourceSpec::Files { paths, fps } => Box::new(clip::ClipSource::open(paths, *fps)?),
@@ -192,7 +238,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_has_worked_once_is_never_taken_for_a_bad_setting() {
+    fn a_source_that_has_worked_is_never_taken_for_a_wrong_setting() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("picture.jpg");
         let spec: SourceSpec = path.to_str().unwrap().parse().unwrap();

@@ -110,7 +110,7 @@ fn a_slow_link_keeps_two_frames_in_flight_for_good() {
 }
 
 #[test]
-fn a_short_fast_link_needs_the_least() {
+fn a_short_fast_link_needs_the_smallest_window() {
     let seen = run(30.0, 20, 10, |_| (MS, 3 * MS));
     assert!(seen.frames >= 298, "{seen:?}");
     assert_eq!(seen.size, 2);
