@@ -10,10 +10,11 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
+use super::error::CaptureError;
 use super::feed::{Fed, Feed, PictureStream};
+use super::source::{Counts, Picture, Source};
 use super::spec::without_password;
 use super::split::PictureReader;
-use super::{CaptureError, Counts, Picture, Source};
 
 /// Time without a frame after which the source counts as silent. A camera program may take this
 /// long until its first frame.

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::CaptureError;
+use super::error::CaptureError;
 use super::jpeg::BadPicture;
 
 /// Measures how long a source has not delivered a usable frame.

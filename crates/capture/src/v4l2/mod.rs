@@ -26,9 +26,10 @@ pub use self::mode::{FormatModes, Fourcc, Interval, Intervals, Modes, SizeModes,
 use self::buffers::{Buffers, Lent};
 use self::device::{Camera, Device, Setup};
 use self::sys::{Filled, Readiness, monotonic_now};
+use super::error::CaptureError;
 use super::jpeg::{BadPicture, Checker, Usable};
 use super::silence::Silence;
-use super::{CaptureError, Counts, Picture, Source, Wanted};
+use super::source::{Counts, Picture, Source, Wanted};
 
 /// Time without a frame after which a camera counts as silent. The slowest mode of a webcam
 /// delivers one frame a second, and its first frame takes up to three seconds.
