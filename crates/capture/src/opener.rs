@@ -1,4 +1,4 @@
-//! Opens sources, and finds again the camera that was open before.
+//! Opens sources, and finds the camera again that was open before.
 
 use crate::error::CaptureError;
 use crate::source::{Source, Wanted};

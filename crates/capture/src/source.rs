@@ -1,4 +1,5 @@
-//! What every source of frames offers, and what is asked of one.
+//! A source of frames: the trait that every source implements, its counters, and what the user
+//! wants from it.
 
 use std::time::Duration;
 

@@ -15,7 +15,7 @@ use cv_picture::Resolution;
 /// | --- | --- |
 /// | `0` | the camera `/dev/video0` |
 /// | `/dev/video2`, `/dev/v4l/by-id/...` | that camera |
-/// | `clip.mjpeg`, `clip.avi`, `picture.jpg`, `folder` | a clip, an image or a folder of images, looped |
+/// | `clip.mjpeg`, `clip.avi`, `image.jpg`, `folder` | a clip, an image or a folder of images, looped |
 /// | `clip.avi?fps=10` | the same at a given rate |
 /// | `a.jpg,b.png` | several images, one after the other |
 /// | `http://...`, `https://...` | an MJPEG stream |
@@ -38,9 +38,9 @@ pub enum SourceSpec {
     Exec(String),
     /// The moving test image.
     Test {
-        /// Size of the test image; `None` for the size in [`super::Wanted`].
+        /// Size of the test image; `None` for the maximum size that the user wants.
         size: Option<Resolution>,
-        /// Frame rate of the test image; `None` for the rate in [`super::Wanted`].
+        /// Frame rate of the test image; `None` for the rate that the user wants.
         fps: Option<f32>,
     },
 }
@@ -53,7 +53,7 @@ pub struct SpecError {
     reason: String,
 }
 
-const KINDS: &str = "expected a camera index, a device, a clip, picture or folder, http(s)://..., \
+const KINDS: &str = "expected a camera index, a device, a clip, an image or a folder, http(s)://..., \
                      exec:COMMAND or test[:WIDTHxHEIGHT][@FPS]";
 
 impl SourceSpec {

@@ -328,7 +328,7 @@ fn not_a_clip(head: &[u8]) -> String {
         [0x1A, 0x45, 0xDF, 0xA3, ..] => "a Matroska or WebM file",
         [b'G', b'I', b'F', ..] => "a GIF file",
         [] => "empty",
-        _ => "not a clip or picture",
+        _ => "not a clip or image",
     };
     format!(
         "it is {kind}; expected JPEG, PNG, concatenated JPEG (.mjpeg) or MJPEG in AVI (convert a \
