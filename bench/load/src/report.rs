@@ -56,7 +56,7 @@ impl Usage {
     }
 }
 
-/// Number of frames that the publishers sent and were allowed to send.
+/// Number of frames that the publishers sent, and number that they skipped.
 #[derive(Clone, Default)]
 pub struct Published {
     pub frames: Arc<AtomicU64>,
