@@ -8,9 +8,9 @@ use crate::{clip, exec, http, test_picture};
 
 /// Opens one source again and again, for as long as the agent runs.
 ///
-/// It remembers two things. First, which camera it opened, so that it finds a camera that was
-/// `/dev/video0` and reconnects as `/dev/video2`. Second, whether the source has ever worked: after
-/// that, no fault of the source is taken for a wrong setting.
+/// The opener remembers two things. First, which camera it opened, so that it finds a camera that
+/// was `/dev/video0` and reconnects as `/dev/video2`. Second, whether the source has ever worked:
+/// after that, no fault of the source is taken for a wrong setting.
 #[derive(Debug)]
 pub struct Opener {
     spec: SourceSpec,

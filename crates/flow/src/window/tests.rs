@@ -2,7 +2,7 @@ use super::*;
 
 const MS: Duration = Duration::from_millis(1);
 
-/// What a receiver saw from some second on.
+/// What a simulated receiver observed after the settling time.
 #[derive(Debug)]
 struct Seen {
     frames: usize,

@@ -71,7 +71,8 @@ pub struct PixFormat {
     pub xfer_func: u32,
 }
 
-/// This member gives the union the alignment of a pointer, which the kernel's other members have.
+/// Union of the format structures that depend on the buffer type. The member `align` gives it the
+/// alignment of a pointer, which other members have in the kernel's header.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub union FormatUnion {
