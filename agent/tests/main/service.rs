@@ -163,7 +163,7 @@ async fn a_reload_changes_rates_without_a_break_and_ignores_wrong_settings() {
     assert!(line.contains("stream-fps"), "{line}");
     write("stream-fps = 5");
     agent.signal("HUP");
-    agent.says("at most 5 frames a second");
+    agent.says("at most 5 frames per second");
 
     // Frames sent before the reload may still be in flight.
     let mut captured = Vec::new();
