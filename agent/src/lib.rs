@@ -49,8 +49,8 @@
 //!
 //! # Dependencies
 //!
-//! The agent depends on the crates of the workspace that it joins, and on the
-//! relay's library for the streamer. Nothing depends on the agent.
+//! The agent depends on the crates of the workspace that it joins, and on the relay's library for
+//! the streamer. No crate depends on the agent.
 
 pub mod cli;
 pub mod commands;
