@@ -7,11 +7,16 @@
 
 mod agent;
 mod clock;
+mod memory;
 pub mod tutorial;
 mod viewer;
 
 pub use agent::{Ack, AgentAuth, Demand, Detections, FrameMeta, Object, Stats};
 pub use clock::{ClockExchange, Timestamp};
+pub use memory::{
+    EventChange, EventInfo, EventMessage, FIRST_PLAYED_SEQ, Live, PLAY_RATE, Pause, Play, PlayState,
+    Position, Recording, Seek,
+};
 pub use viewer::{
     CameraInfo, CameraState, Shown, Text, Unwatch, ViewerDetections, ViewerFrameMeta, ViewerStats,
     Watch,
@@ -66,6 +71,18 @@ pub mod event {
     pub const TEXT: &str = "text";
     /// Either side to the relay and back ([`crate::ClockExchange`]).
     pub const CLOCK: &str = "clock";
+    /// Relay to viewer ([`crate::EventMessage`]): something happened to an event.
+    pub const EVENT: &str = "event";
+    /// Viewer to relay ([`crate::Play`]).
+    pub const PLAY: &str = "play";
+    /// Viewer to relay ([`crate::Pause`]).
+    pub const PAUSE: &str = "pause";
+    /// Viewer to relay ([`crate::Seek`]).
+    pub const SEEK: &str = "seek";
+    /// Viewer to relay ([`crate::Live`]).
+    pub const LIVE: &str = "live";
+    /// Relay to viewer ([`crate::Position`]).
+    pub const POSITION: &str = "position";
     /// Relay to anyone, before it disconnects them: a sentence that says which rule was broken.
     pub const REFUSED: &str = "refused";
 }
