@@ -15,9 +15,26 @@ use super::told;
 /// Where an archive is.
 #[derive(Clone, Debug, Args)]
 pub struct FolderArgs {
-    /// The archive's folder
-    #[arg(long, value_name = "DIR", env = "CV_RELAY_ARCHIVE_DIR")]
-    archive_dir: PathBuf,
+    /// The archive's folder; without it $CV_RELAY_ARCHIVE_DIR or the service's own
+    #[arg(long, value_name = "DIR", global = true)]
+    archive_dir: Option<PathBuf>,
+}
+
+/// Where the package's service keeps its archive.
+const SERVICE_DIR: &str = "/var/lib/cv-relay/archive";
+
+impl FolderArgs {
+    fn dir(&self) -> anyhow::Result<PathBuf> {
+        let named = self
+            .archive_dir
+            .clone()
+            .or_else(|| std::env::var_os("CV_RELAY_ARCHIVE_DIR").map(PathBuf::from));
+        match named {
+            Some(dir) => Ok(dir),
+            None if Path::new(SERVICE_DIR).is_dir() => Ok(SERVICE_DIR.into()),
+            None => bail!("which archive? name its folder with --archive-dir"),
+        }
+    }
 }
 
 /// What is done with an archive from the command line.
@@ -111,16 +128,16 @@ impl ArchiveCommand {
                     kept: kept.then_some(true),
                     ..EventFilter::default()
                 };
-                list(&folder.archive_dir, &filter, *limit, *json)
+                list(&folder.dir()?, &filter, *limit, *json)
             }
-            Self::Export { folder, id, file } => export(&folder.archive_dir, id, file),
+            Self::Export { folder, id, file } => export(&folder.dir()?, id, file),
             Self::Rules {
                 folder,
                 camera,
                 file,
-            } => rules(&folder.archive_dir, camera, file.as_deref()),
+            } => rules(&folder.dir()?, camera, file.as_deref()),
             Self::Archive { folder, action } => {
-                let dir = &folder.archive_dir;
+                let dir = &folder.dir()?;
                 let report = match action {
                     ArchiveAction::Check => cv_archive::check(dir)?,
                     ArchiveAction::Repair => cv_archive::repair(dir)?,
@@ -241,10 +258,7 @@ fn say(report: &Report, action: ArchiveAction) -> anyhow::Result<()> {
     for finding in &report.findings {
         println!("{finding}");
     }
-    println!(
-        "{} segments, {} frames",
-        report.segments, report.frames
-    );
+    println!("{} segments, {} frames", report.segments, report.frames);
     match (action, report.findings.len()) {
         (_, 0) => println!("all is well"),
         (ArchiveAction::Repair, n) => println!("{n} findings were put right or are named above"),

@@ -63,7 +63,10 @@ pub(super) fn write(out: &mut String, status: &Status) {
         .flat_map(|camera| {
             let name = escaped(&camera.camera);
             camera.dropped.iter().map(move |(reason, frames)| {
-                (format!("{{camera=\"{name}\",reason=\"{reason}\"}}"), *frames)
+                (
+                    format!("{{camera=\"{name}\",reason=\"{reason}\"}}"),
+                    *frames,
+                )
             })
         })
         .collect();
@@ -75,7 +78,12 @@ pub(super) fn write(out: &mut String, status: &Status) {
     );
 }
 
-type CameraMetric = (&'static str, &'static str, &'static str, fn(&CameraStatus) -> u64);
+type CameraMetric = (
+    &'static str,
+    &'static str,
+    &'static str,
+    fn(&CameraStatus) -> u64,
+);
 
 const CAMERA_METRICS: &[CameraMetric] = &[
     (

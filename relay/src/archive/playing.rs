@@ -11,14 +11,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use cv_archive::{Archive, Found, Playback, Step, StoredFrame};
+use cv_flow::Window;
 use cv_protocol::{
-    FIRST_PLAYED_SEQ, FrameMeta, Live, PLAY_RATE, Pause, Play, PlayState, Position, STALL, Seek,
-    Shown, Timestamp, ViewerDetections, ViewerFrameMeta, check_camera_name,
+    FIRST_PLAYED_SEQ, FrameMeta, PLAY_RATE, Pause, Play, PlayState, Position, STALL, Seek, Shown,
+    Timestamp, ViewerDetections, ViewerFrameMeta, check_camera_name,
 };
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
-use crate::hub::{Frame, Hub, Message, Recipient, Window};
+use crate::hub::{Frame, Hub, Message, Recipient};
 
 /// Recordings that are played at once, of all viewers.
 const MAX_PLAYERS: usize = 200;
@@ -131,10 +132,7 @@ impl Players {
     ///
     /// A sentence that says which bound was broken.
     pub fn play(&self, play: &Play) -> Result<(), String> {
-        let archive = self
-            .archive
-            .as_ref()
-            .ok_or("this relay records nothing")?;
+        let archive = self.archive.as_ref().ok_or("this relay records nothing")?;
         check_camera_name(&play.camera)?;
         check_rate(play.rate, &PLAY_RATE)?;
         if let Some(fps) = play.max_fps {
@@ -203,14 +201,14 @@ impl Players {
         }
     }
 
-    /// Ends playing.
-    pub fn live(&self, live: &Live) {
-        self.stop(&live.camera);
-    }
-
     /// Ends playing a camera, if it is played.
     pub fn stop(&self, camera: &str) {
         self.lock().remove(camera);
+    }
+
+    /// Ends playing all cameras.
+    pub fn stop_all(&self) {
+        self.lock().clear();
     }
 
     /// Takes an acknowledgement; `false` if it is not of a frame that was played.
@@ -222,7 +220,7 @@ impl Players {
             player
                 .shared
                 .window()
-                .acknowledged(shown.seq, Instant::now());
+                .acknowledge(shown.seq, Instant::now());
             player.shared.wake.notify_one();
         }
         true
@@ -329,7 +327,7 @@ impl Run {
                 self.origin = (Instant::now(), self.at);
                 continue;
             }
-            if !self.shared.window().has_place() {
+            if !self.has_place() {
                 if let Some(ask) = asked {
                     self.put_back(ask, wish.number);
                 }
@@ -398,6 +396,15 @@ impl Run {
         }
     }
 
+    fn has_place(&self) -> bool {
+        let mut window = self.shared.window();
+        let open = window.is_open();
+        if !open {
+            window.hold_back();
+        }
+        open
+    }
+
     /// A wish that the window has no place for yet, unless there is a newer one.
     fn put_back(&self, ask: Ask, number: u64) {
         let mut wish = self.shared.wish();
@@ -418,8 +425,8 @@ impl Run {
             && self
                 .shared
                 .window()
-                .oldest_sent_at()
-                .is_some_and(|at| at.elapsed() > STALL);
+                .stalls_at(STALL)
+                .is_some_and(|at| at <= Instant::now());
         if stalled {
             self.hub.metrics.stalled.add(1);
             let reason = format!(
@@ -460,7 +467,8 @@ impl Run {
             },
             jpeg: stored.jpeg.clone(),
         };
-        self.shared.window().sent(seq, Instant::now());
+        let bytes = stored.jpeg.len();
+        self.shared.window().sent(seq, bytes, Instant::now());
         self.at = record.at_us;
         let outbox = self.hub.outbox();
         outbox.send(self.to(), Message::Frame(&frame));

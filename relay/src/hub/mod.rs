@@ -17,7 +17,6 @@ mod camera;
 mod publisher;
 pub mod tap;
 mod viewer;
-mod window;
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -142,6 +141,11 @@ impl Hub {
         if let Some(camera) = camera {
             camera.recording_changed();
         }
+        self.changed.notify_one();
+    }
+
+    /// Something that the `cameras` list tells has changed.
+    pub(crate) fn list_changed(&self) {
         self.changed.notify_one();
     }
 

@@ -75,14 +75,22 @@ mod tests {
     #[test]
     fn a_frame_is_placed_by_the_offset_of_its_agents_clock() {
         let mut placing = Placing::default();
-        let at = placing.place(Timestamp(5_000_000), Timestamp(NOW), Some(NOW as i64 - 5_040_000));
+        let at = placing.place(
+            Timestamp(5_000_000),
+            Timestamp(NOW),
+            Some(NOW as i64 - 5_040_000),
+        );
         assert_eq!(at.0, NOW - 40_000);
     }
 
     #[test]
     fn an_unknown_clock_is_told_by_the_fastest_message() {
         let mut placing = Placing::default();
-        let mut place = |captured, took| placing.place(Timestamp(captured), Timestamp(NOW + captured + took), None).0;
+        let mut place = |captured, took| {
+            placing
+                .place(Timestamp(captured), Timestamp(NOW + captured + took), None)
+                .0
+        };
         assert_eq!(place(0, 80_000), NOW + 80_000);
         assert_eq!(place(100_000, 20_000), NOW + 120_000);
         assert_eq!(place(200_000, 90_000), NOW + 220_000);
@@ -93,7 +101,12 @@ mod tests {
         let mut placing = Placing::default();
         let fortnight = 14 * 86_400_000_000;
         for captured in [NOW - fortnight, NOW + fortnight] {
-            assert_eq!(placing.place(Timestamp(captured), Timestamp(NOW), Some(0)).0, NOW);
+            assert_eq!(
+                placing
+                    .place(Timestamp(captured), Timestamp(NOW), Some(0))
+                    .0,
+                NOW
+            );
         }
     }
 }

@@ -4,7 +4,7 @@ use std::io;
 
 use axum::body::Body;
 use axum::extract::{Path, Query, State};
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderName, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use cv_archive::Archive;
@@ -103,9 +103,8 @@ pub(super) async fn clip_mp4(
         .await?;
     let archive = memory.archive()?.clone();
     let head = attachment("video/mp4", &span.name, "mp4");
-    let body = streamed(move |output| {
-        mp4::write(archive.play(&span.camera, span.from), span.to, output)
-    });
+    let body =
+        streamed(move |output| mp4::write(archive.play(&span.camera, span.from), span.to, output));
     Ok((head, body).into_response())
 }
 
@@ -180,10 +179,16 @@ fn matroska(memory: &Memory, span: Span) -> Result<Response, Failed> {
     Ok((head, body).into_response())
 }
 
-fn attachment(kind: &'static str, name: &str, extension: &str) -> impl IntoResponse {
+fn attachment(kind: &'static str, name: &str, extension: &str) -> [(HeaderName, String); 3] {
     let name: String = name
         .chars()
-        .map(|c| if c.is_ascii_alphanumeric() || c == '-' { c } else { '_' })
+        .map(|c| {
+            if c.is_ascii_alphanumeric() || c == '-' {
+                c
+            } else {
+                '_'
+            }
+        })
         .collect();
     [
         (header::CACHE_CONTROL, "no-store".to_owned()),

@@ -18,10 +18,28 @@ const PIECE_BYTES: usize = 64 << 10;
 /// Every player takes 4:2:0, which needs even sizes; times stay as they are; a fragmented file can
 /// be played while it grows.
 const ENCODE: [&str; 22] = [
-    "-v", "error", "-f", "matroska", "-i", "pipe:0", "-an", "-vf",
-    "pad=ceil(iw/2)*2:ceil(ih/2)*2", "-fps_mode", "passthrough", "-c:v", "libx264", "-preset",
-    "veryfast", "-pix_fmt", "yuv420p", "-movflags", "frag_keyframe+empty_moov+default_base_moof",
-    "-f", "mp4", "pipe:1",
+    "-v",
+    "error",
+    "-f",
+    "matroska",
+    "-i",
+    "pipe:0",
+    "-an",
+    "-vf",
+    "pad=ceil(iw/2)*2:ceil(ih/2)*2",
+    "-fps_mode",
+    "passthrough",
+    "-c:v",
+    "libx264",
+    "-preset",
+    "veryfast",
+    "-pix_fmt",
+    "yuv420p",
+    "-movflags",
+    "frag_keyframe+empty_moov+default_base_moof",
+    "-f",
+    "mp4",
+    "pipe:1",
 ];
 
 /// Whether ffmpeg can be run.
@@ -116,10 +134,7 @@ impl Turn {
         let turns = TURNS.clone();
         let mut taken = turns.0.lock().unwrap_or_else(PoisonError::into_inner);
         while *taken >= MAX_AT_ONCE {
-            taken = turns
-                .1
-                .wait(taken)
-                .unwrap_or_else(PoisonError::into_inner);
+            taken = turns.1.wait(taken).unwrap_or_else(PoisonError::into_inner);
         }
         *taken += 1;
         drop(taken);
