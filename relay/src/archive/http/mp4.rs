@@ -94,7 +94,7 @@ pub(in crate::archive) fn write(
             .args(ENCODE)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
-            .stderr(Stdio::inherit())
+            .stderr(Stdio::null())
             .spawn()?,
     );
     let (Some(mut input), Some(mut encoded)) = (ffmpeg.0.stdin.take(), ffmpeg.0.stdout.take())
