@@ -396,8 +396,8 @@ async fn a_clip_as_mp4_needs_ffmpeg_and_footage_of_any_time_does_not() {
     let (status, film) = memory.get(&path).await;
     assert_eq!(status, 200);
     assert_eq!(film.windows(7).filter(|w| w == b"V_MJPEG").count(), 1);
-    let none = format!("/api/footage.mkv?camera=front&from_us=1000&to_us=2000");
-    assert_eq!(memory.get(&none).await.0, 404);
+    let none = "/api/footage.mkv?camera=front&from_us=1000&to_us=2000";
+    assert_eq!(memory.get(none).await.0, 404);
     let (status, frame) = memory
         .get(&format!("/api/frame.jpg?camera=front&at_us={from}"))
         .await;
