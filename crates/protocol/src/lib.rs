@@ -47,11 +47,16 @@
 
 mod agent;
 mod clock;
+mod memory;
 pub mod tutorial;
 mod viewer;
 
 pub use agent::{Ack, AgentAuth, Demand, Detections, FrameMeta, Object, Stats};
 pub use clock::{ClockExchange, Timestamp};
+pub use memory::{
+    EventChange, EventInfo, EventMessage, FIRST_PLAYED_SEQ, Live, PLAY_RATE, Pause, Play,
+    PlayState, Position, Recording, Seek,
+};
 pub use viewer::{
     CameraInfo, CameraState, Shown, Text, Unwatch, ViewerDetections, ViewerFrameMeta, ViewerStats,
     Watch,
@@ -112,6 +117,18 @@ pub mod event {
     /// Question about the relay's clock from an agent or a viewer, and the relay's answer
     /// ([`crate::ClockExchange`]).
     pub const CLOCK: &str = "clock";
+    /// Start, update or end of an event, from relay to viewer ([`crate::EventMessage`]).
+    pub const EVENT: &str = "event";
+    /// Viewer to relay ([`crate::Play`]).
+    pub const PLAY: &str = "play";
+    /// Viewer to relay ([`crate::Pause`]).
+    pub const PAUSE: &str = "pause";
+    /// Viewer to relay ([`crate::Seek`]).
+    pub const SEEK: &str = "seek";
+    /// Viewer to relay ([`crate::Live`]).
+    pub const LIVE: &str = "live";
+    /// Relay to viewer ([`crate::Position`]).
+    pub const POSITION: &str = "position";
     /// Reason for which the relay is about to disconnect the client: a sentence that names the
     /// broken rule.
     pub const REFUSED: &str = "refused";
