@@ -6,16 +6,16 @@ use bytes::Bytes;
 use cv_picture::{Pixels, encode_still};
 use png::{Decoder, Transformations};
 
-/// Whether a file that begins like this is a PNG picture.
+/// Whether a file that begins with `head` is a PNG image.
 pub fn is(head: &[u8]) -> bool {
     head.starts_with(b"\x89PNG\r\n\x1a\n")
 }
 
-/// A PNG picture as JPEG.
+/// Decodes a PNG image and encodes it as JPEG. Transparent parts are shown on black.
 ///
 /// # Errors
 ///
-/// What is wrong with the picture.
+/// Returns an error that says what is wrong with the image.
 pub fn to_jpeg(png: &[u8]) -> io::Result<Bytes> {
     let picture = decode(png)?;
     let pixels = match picture.channels {
@@ -68,7 +68,7 @@ pub fn decode(png: &[u8]) -> io::Result<Png> {
     })
 }
 
-/// Takes the last of `N` channels, alpha, into the others.
+/// Removes the last of `N` channels, alpha, by blending the other channels with black.
 pub(crate) fn on_black<const N: usize>(pixels: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(pixels.len() / N * (N - 1));
     for pixel in pixels.as_chunks::<N>().0 {
@@ -84,7 +84,7 @@ pub(crate) fn on_black<const N: usize>(pixels: &[u8]) -> Vec<u8> {
 pub(crate) mod tests {
     use super::*;
 
-    /// A PNG picture of one colour.
+    /// Creates a PNG image of one colour.
     pub fn png(color: png::ColorType, pixel: &[u8]) -> Vec<u8> {
         let mut out = Vec::new();
         let mut encoder = png::Encoder::new(&mut out, 16, 8);
@@ -119,7 +119,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn a_broken_png_is_an_error() {
+    fn a_damaged_png_is_an_error() {
         let whole = png(png::ColorType::Rgb, &[1, 2, 3]);
         assert!(is(&whole));
         assert!(to_jpeg(&whole[..whole.len() / 2]).is_err());
