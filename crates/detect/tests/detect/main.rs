@@ -7,7 +7,6 @@
 mod errors;
 mod exec;
 mod layouts;
-mod motion;
 mod reference;
 mod setup;
 mod tracking;
