@@ -13,6 +13,8 @@ use tokio_tungstenite::tungstenite::{self, Message, protocol::WebSocketConfig};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, client_async_tls_with_config};
 use url::Url;
 
+use cv_protocol::NAMESPACE_AGENTS;
+
 use super::error::UplinkError;
 use super::packet::{self, Engine, Handshake, Packet};
 use super::shallow::Shallow;
@@ -170,12 +172,16 @@ async fn connect(endpoint: &Endpoint) -> Result<Shallow, UplinkError> {
     Err(last)
 }
 
-/// Connects the namespace with `auth`; returns what the server said about pings, and its version.
+/// Connects the namespaces, in this order, with `auth`; returns what the server said about pings,
+/// and its version.
 ///
-/// Reading is not buffered: the messages after the server's consent stay in `socket`.
+/// Servers of Engine.IO 3 connect the default namespace on their own, so it must not be the first:
+/// by the answer to the first one it is known whether to ask for it.
+///
+/// Reading is not buffered: the messages after the server's last consent stay in `socket`.
 pub async fn enter<S>(
     socket: &mut S,
-    namespace: &str,
+    namespaces: &[&str],
     auth: Option<&impl Serialize>,
 ) -> Result<(Handshake, Engine), UplinkError>
 where
@@ -183,7 +189,7 @@ where
         + Sink<Message, Error = tungstenite::Error>
         + Unpin,
 {
-    timeout(HANDSHAKE, enter_unbounded(socket, namespace, auth))
+    timeout(HANDSHAKE, enter_unbounded(socket, namespaces, auth))
         .await
         .unwrap_or_else(|_| {
             Err(UplinkError::timeout(
@@ -195,7 +201,7 @@ where
 
 async fn enter_unbounded<S>(
     socket: &mut S,
-    namespace: &str,
+    namespaces: &[&str],
     auth: Option<&impl Serialize>,
 ) -> Result<(Handshake, Engine), UplinkError>
 where
@@ -203,6 +209,8 @@ where
         + Sink<Message, Error = tungstenite::Error>
         + Unpin,
 {
+    let mut waiting = namespaces.iter().copied();
+    let mut namespace = waiting.next().unwrap_or(NAMESPACE_AGENTS);
     let mut opened = None;
     loop {
         let message = match socket.next().await {
@@ -217,11 +225,25 @@ where
                 opened = Some(handshake);
                 packet::connect(namespace, auth)?
             }
-            Packet::Connected(engine) => match opened {
-                Some(handshake) => return Ok((handshake, engine)),
-                None => continue,
+            Packet::Connected(engine) => {
+                let Some(handshake) = &opened else {
+                    continue;
+                };
+                let next = waiting.find(|next| *next != "/" || engine == Engine::V4);
+                match next {
+                    Some(next) => namespace = next,
+                    None => return Ok((handshake.clone(), engine)),
+                }
+                packet::connect(namespace, auth)?
+            }
+            // A server that knows the next one alone.
+            Packet::Refused(reason) => match waiting.next() {
+                Some(next) => {
+                    namespace = next;
+                    packet::connect(namespace, auth)?
+                }
+                None => return Err(UplinkError::Refused(reason)),
             },
-            Packet::Refused(reason) => return Err(UplinkError::Refused(reason)),
             Packet::Closed => return Err(UplinkError::Closed),
             Packet::Ping => packet::PONG.to_owned(),
             Packet::Event(..) | Packet::Acknowledged(_) | Packet::Other => continue,

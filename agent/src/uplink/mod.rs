@@ -23,20 +23,21 @@ mod shallow;
 mod streamer;
 mod tutorial;
 mod window;
+mod wire;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use cv_protocol::{AgentAuth, NAMESPACE_AGENTS};
+use cv_protocol::AgentAuth;
 use tokio::sync::watch;
 use tokio::time::sleep;
 
 pub use connection::{Endpoint, EndpointError};
 pub use error::UplinkError;
 pub use feed::{Drop, Feed};
-pub use session::Wire;
 pub use streamer::{Streamer, StreamerConfig, StreamerError};
+pub use wire::Wire;
 
 use crate::config::Rates;
 use backoff::Backoff;
@@ -184,11 +185,9 @@ impl Uplink<'_> {
     ) -> Result<(), UplinkError> {
         let opened = async {
             let mut socket = connection::open(self.endpoint).await?;
-            // The tutorial's server takes no introduction.
-            let introduced = self.wire == Wire::Relay || self.auth.token.is_some();
-            let auth = introduced.then_some(self.auth);
+            let auth = self.wire.auth(self.auth);
             let (handshake, engine) =
-                connection::enter(&mut socket, NAMESPACE_AGENTS, auth).await?;
+                connection::enter(&mut socket, self.wire.namespaces(), auth.as_ref()).await?;
             Ok::<_, UplinkError>((socket, handshake, engine))
         };
         let (socket, handshake, engine) = tokio::select! {

@@ -27,19 +27,10 @@ use super::packet::{self, Engine, Handshake, Packet};
 use super::picture;
 use super::reduce::Reducer;
 use super::window::Window;
+use super::wire::Wire;
 use super::{Link, Stop, tutorial};
 use crate::encode::{ShrinkError, Shrinker};
 use crate::frame::Frame;
-
-/// Which messages the other side understands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub enum Wire {
-    /// Those of cv-relay
-    Relay,
-    /// Those of the tutorial's server: boxes drawn into pictures, which travel as text
-    // Socket.IO's own acknowledgements take the place of ours.
-    Tutorial,
-}
 
 /// The state of one connection.
 pub struct Session<'a> {
@@ -140,7 +131,7 @@ impl<'a> Session<'a> {
                 if picture_open {
                     picture::finish(&mut sink).await?;
                 }
-                let text = Message::text(packet::disconnect(NAMESPACE_AGENTS));
+                let text = Message::text(packet::disconnect(self.wire.namespace()));
                 sink.send(text).await?;
                 sink.close().await
             };
@@ -168,7 +159,7 @@ impl<'a> Session<'a> {
     }
 
     fn handle(&self, text: &str) -> Result<(), UplinkError> {
-        match Packet::parse(text, NAMESPACE_AGENTS)? {
+        match Packet::parse(text, self.wire.namespace())? {
             Packet::Ping => self.lock().pong_due = true,
             Packet::Closed => return Err(UplinkError::Closed),
             Packet::Refused(reason) => return Err(UplinkError::Refused(reason)),
@@ -246,7 +237,7 @@ impl<'a> Session<'a> {
             let owed = self.lock().window.owed_since();
             match owed.map(|since| since + self.stall) {
                 Some(end) if end <= Instant::now() => {
-                    return UplinkError::timeout("acknowledgement from the relay", self.stall);
+                    return UplinkError::timeout(self.wire.acknowledgement(), self.stall);
                 }
                 Some(end) => sleep_until(end.into()).await,
                 // A frame sent meanwhile is noticed this much late.
@@ -296,7 +287,7 @@ impl<'a> Session<'a> {
                 }
                 state.next_clock
             }
-            Wire::Tutorial => {
+            Wire::Tutorial | Wire::TutorialCv => {
                 if let Some(detections) = self.feed.take_detections() {
                     state.drawn = Some(detections);
                 }
@@ -349,7 +340,7 @@ impl<'a> Session<'a> {
                 };
                 return self.send_picture(sink, frame).await;
             }
-            Wire::Tutorial => {
+            Wire::Tutorial | Wire::TutorialCv => {
                 let detections = self.lock().drawn.clone();
                 let Frame { seq, jpeg, .. } = frame;
                 let made = self.compute(move |shrinker| {
@@ -358,7 +349,8 @@ impl<'a> Session<'a> {
                 let Some(payload) = made.await else {
                     return Ok(());
                 };
-                let text = packet::event_text(NAMESPACE_AGENTS, Some(seq), CV2SERVER, &payload)?;
+                let namespace = self.wire.namespace();
+                let text = packet::event_text(namespace, Some(seq), CV2SERVER, &payload)?;
                 self.sending(seq, text.len());
                 self.write_in_time(sink.send(Message::text(text))).await?;
             }
