@@ -245,7 +245,8 @@ function paint() {
 }
 
 function update() {
-  const relayNow = (clock.toRelay(pageNow()) ?? Date.now() * 1000) / 1000;
+  const relayUs = clock.toRelay(pageNow());
+  const relayNow = relayUs === null ? null : relayUs / 1000;
   for (const pane of panes.values()) {
     pane.update(link, cameras?.find(({ name }) => name === pane.name), relayNow);
   }

@@ -373,6 +373,7 @@ impl<'a> Session<'a> {
             width: frame.resolution.width,
             height: frame.resolution.height,
             bytes: part.map(|_| bytes as u64),
+            paced: Some(self.feed.paced()),
             annotated: false,
         };
         let header = packet::event_header(NAMESPACE_AGENTS, event::FRAME, &meta)?;

@@ -65,6 +65,7 @@ impl Publisher {
                         width: WIDTH.into(),
                         height: HEIGHT.into(),
                         bytes: None,
+                        paced: None,
                         annotated: false,
                     };
                     seq += 1;

@@ -25,7 +25,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use cv_protocol::{CameraInfo, CameraState, Text, ViewerDetections, ViewerFrameMeta, ViewerStats};
+use cv_protocol::{
+    CameraInfo, CameraState, ClockSet, Text, Timestamp, ViewerDetections, ViewerFrameMeta,
+    ViewerStats,
+};
 use tokio::sync::Notify;
 
 use crate::config::Config;
@@ -90,6 +93,8 @@ pub trait Outbox: Send + Sync + 'static {
     fn send(&self, recipients: Vec<Recipient>, message: Message<'_>);
     /// Sends `cameras` to every viewer.
     fn send_cameras(&self, cameras: &[CameraInfo]);
+    /// Tells every viewer and agent that the relay's clock has been set.
+    fn send_clock_set(&self, set: ClockSet);
     /// Closes a viewer's connection, without waiting for anything it has not yet read.
     fn disconnect(&self, recipient: &Recipient, reason: &str);
 }
@@ -200,6 +205,9 @@ impl Hub {
     }
 
     fn look_around(&self, now: Instant) {
+        if let Some(set_by_us) = Timestamp::follow_wall_clock() {
+            self.clock_set(ClockSet { set_by_us });
+        }
         for camera in self.all_cameras() {
             for stalled in camera.take_stalled(now) {
                 self.metrics.stalled.add(1);
@@ -223,6 +231,17 @@ impl Hub {
         if cameras.len() != before {
             self.changed.notify_one();
         }
+    }
+
+    /// Corrects what is known of other clocks, here and at everybody who compares clocks with ours.
+    fn clock_set(&self, set: ClockSet) {
+        let ms = set.set_by_us / 1000;
+        log::info!("this machine's clock was set by {ms:+} ms; times of frames are corrected");
+        for camera in self.all_cameras() {
+            camera.clock_set(set);
+        }
+        self.outbox.send_clock_set(set);
+        self.changed.notify_one();
     }
 
     /// Viewers who cannot choose follow whatever camera delivers. The lock is held throughout, so

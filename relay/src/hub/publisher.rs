@@ -63,7 +63,7 @@ pub enum FrameRefused {
 /// let demand = camera.demand(); // a tokio watch: how many want pictures, and how many a second
 /// if demand.borrow().viewers > 0 {
 ///     let meta = FrameMeta { seq: 0, captured_us: Timestamp::now(), sent_us: None,
-///         width: 640, height: 480, bytes: None, annotated: false };
+///         width: 640, height: 480, bytes: None, paced: None, annotated: false };
 ///     camera.frame(meta, bytes::Bytes::from_static(b"\xff\xd8\xff..."))?;
 /// }
 /// # Ok(())

@@ -254,6 +254,7 @@ fn take_tutorial_frame(
         height: picture.height,
         // The tutorial draws its boxes into the picture.
         bytes: None,
+        paced: None,
         annotated: true,
     };
     camera.next_seq += 1;

@@ -1,7 +1,7 @@
 //! The hub's way to viewers' sockets.
 
 use bytes::{BufMut as _, Bytes, BytesMut};
-use cv_protocol::{CameraInfo, NAMESPACE_VIEWERS, event, tutorial};
+use cv_protocol::{CameraInfo, ClockSet, NAMESPACE_AGENTS, NAMESPACE_VIEWERS, event, tutorial};
 use futures_util::FutureExt as _;
 use socketioxide::SocketIo;
 use socketioxide::operators::BroadcastOperators;
@@ -61,6 +61,17 @@ impl Outbox for SocketOutbox {
                 .broadcast()
                 .emit(event::CAMERAS, &(cameras,))
                 .now_or_never();
+        }
+    }
+
+    fn send_clock_set(&self, set: ClockSet) {
+        for namespace in [NAMESPACE_AGENTS, NAMESPACE_VIEWERS] {
+            if let Some(everybody) = self.io.of(namespace) {
+                let _ = everybody
+                    .broadcast()
+                    .emit(event::CLOCK, &set)
+                    .now_or_never();
+            }
         }
     }
 

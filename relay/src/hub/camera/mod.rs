@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use cv_protocol::tutorial;
 use cv_protocol::{
-    CameraInfo, CameraState, Demand, Text, Timestamp, ViewerDetections, ViewerStats,
+    CameraInfo, CameraState, Demand, Moment, Text, Timestamp, ViewerDetections, ViewerStats,
 };
 use tokio::sync::watch;
 
@@ -37,10 +37,12 @@ pub struct Camera {
 struct State {
     source: Option<Source>,
     /// `None` until an agent has brought it: a viewer may watch a camera that is not there yet.
-    status: Option<(CameraState, Timestamp)>,
+    status: Option<(CameraState, Moment)>,
     gone_at: Option<Instant>,
     heard_at: Instant,
     last_frame: Option<(u64, Timestamp)>,
+    /// Sequence number of a frame that came late, if it was the last one.
+    late: Option<u64>,
     size: (u32, u32),
     clock_offset_us: Option<i64>,
     fault: Option<String>,
@@ -104,6 +106,7 @@ impl Camera {
                 gone_at: None,
                 heard_at: Instant::now(),
                 last_frame: None,
+                late: None,
                 size: (0, 0),
                 clock_offset_us: None,
                 fault: None,
@@ -134,13 +137,13 @@ impl Camera {
     #[must_use]
     pub fn info(&self) -> Option<CameraInfo> {
         let state = self.lock();
-        let (status, since_us) = state.status?;
+        let (status, since) = state.status?;
         Some(CameraInfo {
             name: self.name.clone(),
             width: state.size.0,
             height: state.size.1,
             state: status,
-            since_us,
+            since_us: since.timestamp(),
             fault: state.fault.clone(),
             viewers: state.viewers(),
             clock_offset_us: state.clock_offset_us,
@@ -198,6 +201,7 @@ impl State {
     /// Sequence numbers start again: what is in flight will not be acknowledged by them.
     fn restart(&mut self) {
         self.last_frame = None;
+        self.late = None;
         for watcher in self.watchers.values_mut() {
             watcher.window.restart();
             watcher.sent = None;
