@@ -161,13 +161,16 @@ mod tests {
         let day = 86_400_000_000;
         let now = Timestamp(20 * day);
         let since = |us: u64| now.plausibly_since(Timestamp(us));
-        assert_eq!(
-            since(now.0 - 250_000),
-            Some(Duration::from_millis(250))
-        );
+        assert_eq!(since(now.0 - 250_000), Some(Duration::from_millis(250)));
         // The clocks are known to half a round trip only.
         assert_eq!(since(now.0 + 900_000), Some(Duration::ZERO));
-        for absurd in [now.0 - 14 * day, now.0 + day, now.0 + 1_100_000, 0, u64::MAX] {
+        for absurd in [
+            now.0 - 14 * day,
+            now.0 + day,
+            now.0 + 1_100_000,
+            0,
+            u64::MAX,
+        ] {
             assert_eq!(since(absurd), None, "{absurd}");
         }
     }

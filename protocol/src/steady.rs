@@ -70,11 +70,7 @@ pub fn since_boot_us() -> i64 {
 #[cfg(not(target_os = "linux"))]
 pub fn since_boot_us() -> i64 {
     static START: OnceLock<std::time::Instant> = OnceLock::new();
-    micros(
-        START
-            .get_or_init(std::time::Instant::now)
-            .elapsed(),
-    )
+    micros(START.get_or_init(std::time::Instant::now).elapsed())
 }
 
 /// The machine's clock, in microseconds since the epoch.

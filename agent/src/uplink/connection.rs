@@ -15,6 +15,7 @@ use url::Url;
 
 use cv_protocol::NAMESPACE_AGENTS;
 
+use super::addresses;
 use super::error::UplinkError;
 use super::packet::{self, Engine, Handshake, Packet};
 use super::shallow::Shallow;
@@ -25,6 +26,9 @@ const CONNECT: Duration = Duration::from_secs(2);
 
 /// Time for each of: finding the address, upgrading to WebSocket (with TLS), opening Socket.IO.
 const HANDSHAKE: Duration = Duration::from_secs(5);
+
+/// Addresses of one name that are tried; a pool of servers may have many.
+const MOST_ADDRESSES: usize = 8;
 
 /// A relay sends small messages only.
 const LARGEST_MESSAGE: usize = 256 << 10;
@@ -124,9 +128,28 @@ impl fmt::Debug for Endpoint {
 /// A WebSocket over TCP or TLS.
 pub type Socket = WebSocketStream<MaybeTlsStream<Shallow>>;
 
-/// Connects to `endpoint` and opens a WebSocket.
+/// Connects to `endpoint` and opens a WebSocket: with the first address of its name that has one.
 pub async fn open(endpoint: &Endpoint) -> Result<Socket, UplinkError> {
-    let tcp = connect(endpoint).await?;
+    let mut addresses = resolve(endpoint).await?;
+    let mut not_a_relay = None;
+    loop {
+        let (address, tcp) = match addresses::race(&addresses, connect).await {
+            Ok(connected) => connected,
+            Err(err) => {
+                let nothing = || UplinkError::Connect(io::ErrorKind::AddrNotAvailable.into());
+                return Err(not_a_relay.or(err).unwrap_or_else(nothing));
+            }
+        };
+        match upgrade(endpoint, tcp).await {
+            Ok(socket) => return Ok(socket),
+            // On a name's other address may be the relay, and another program on this one.
+            Err(err) => not_a_relay = Some(err),
+        }
+        addresses.retain(|other| *other != address);
+    }
+}
+
+async fn upgrade(endpoint: &Endpoint, tcp: Shallow) -> Result<Socket, UplinkError> {
     let config = WebSocketConfig::default()
         .read_buffer_size(8 << 10)
         // Header and attachment are written together, by one flush.
@@ -144,32 +167,30 @@ pub async fn open(endpoint: &Endpoint) -> Result<Socket, UplinkError> {
     }
 }
 
-async fn connect(endpoint: &Endpoint) -> Result<Shallow, UplinkError> {
-    let addresses: Vec<SocketAddr> =
-        match timeout(HANDSHAKE, lookup_host((endpoint.host(), endpoint.port()))).await {
-            Ok(Ok(addresses)) => addresses.collect(),
-            Ok(Err(source)) => {
-                return Err(UplinkError::Resolve {
-                    host: endpoint.host().to_owned(),
-                    source,
-                });
-            }
-            Err(_) => {
-                return Err(UplinkError::timeout(
-                    "answer from the name server",
-                    HANDSHAKE,
-                ));
-            }
-        };
-    let mut last = UplinkError::Connect(io::ErrorKind::AddrNotAvailable.into());
-    for address in addresses {
-        last = match timeout(CONNECT, Shallow::connect(address)).await {
-            Ok(Ok(stream)) => return Ok(stream),
-            Ok(Err(err)) => UplinkError::Connect(err),
-            Err(_) => UplinkError::timeout("TCP connection", CONNECT),
-        };
+async fn resolve(endpoint: &Endpoint) -> Result<Vec<SocketAddr>, UplinkError> {
+    match timeout(HANDSHAKE, lookup_host((endpoint.host(), endpoint.port()))).await {
+        Ok(Ok(found)) => {
+            let mut addresses = addresses::in_order(found);
+            addresses.truncate(MOST_ADDRESSES);
+            Ok(addresses)
+        }
+        Ok(Err(source)) => Err(UplinkError::Resolve {
+            host: endpoint.host().to_owned(),
+            source,
+        }),
+        Err(_) => Err(UplinkError::timeout(
+            "answer from the name server",
+            HANDSHAKE,
+        )),
     }
-    Err(last)
+}
+
+async fn connect(address: SocketAddr) -> Result<Shallow, UplinkError> {
+    match timeout(CONNECT, Shallow::connect(address)).await {
+        Ok(Ok(stream)) => Ok(stream),
+        Ok(Err(err)) => Err(UplinkError::Connect(err)),
+        Err(_) => Err(UplinkError::timeout("TCP connection", CONNECT)),
+    }
 }
 
 /// Connects the namespaces, in this order, with `auth`; returns what the server said about pings,

@@ -8,6 +8,7 @@
 //! A picture is handed to the socket as the [`bytes::Bytes`] it was captured in. Nothing queues: a
 //! frame that cannot be sent at once waits in the [`Feed`] until a newer one takes its place.
 
+mod addresses;
 mod backoff;
 mod clock;
 mod connection;

@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 
 use cv_protocol::tutorial::Payload;
 use cv_protocol::{
-    CameraState, ClockSet, Detections, FrameMeta, Moment, Stats, Text, Timestamp, ViewerDetections, ViewerFrameMeta, ViewerStats,
+    CameraState, ClockSet, Detections, FrameMeta, Moment, Stats, Text, Timestamp, ViewerDetections,
+    ViewerFrameMeta, ViewerStats,
 };
 
 use super::{Camera, Source, State};
@@ -182,7 +183,11 @@ impl Camera {
     /// is exactly as late as the relay's is the relay's own.
     pub(in crate::hub) fn clock_set(&self, ClockSet { set_by_us }: ClockSet) {
         let mut state = self.lock();
-        if let Some(offset) = state.clock_offset_us.as_mut().filter(|offset| **offset != 0) {
+        if let Some(offset) = state
+            .clock_offset_us
+            .as_mut()
+            .filter(|offset| **offset != 0)
+        {
             *offset = offset.saturating_add(set_by_us);
         }
     }
