@@ -15,6 +15,12 @@ export function pageNow() {
   return Math.round((performance.timeOrigin + performance.now()) * 1000);
 }
 
+/** A moment, for `since`. */
+export const now = () => ({ steady: performance.now(), wall: Date.now() });
+
+/** Milliseconds since a moment, by the clock that says more: one of them may stop while a machine sleeps. */
+export const since = ({ steady, wall }) => Math.max(performance.now() - steady, Date.now() - wall);
+
 /** Two exchanges disagree by half their round trips at most, and by what clocks drift in two minutes. */
 const DRIFT_US = 20_000;
 /** Doubts lead to questions at most so often. */

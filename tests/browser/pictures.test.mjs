@@ -161,6 +161,36 @@ describe('boxes', () => {
   });
 });
 
+describe('asleep', () => {
+  test('a page that slept shows the newest picture within a second, and no old one', async () => {
+    await open();
+    await watching();
+    scene.play(30);
+    await paintsOn();
+    // Nothing runs in the page, as when its machine sleeps; what it is sent meanwhile waits for it.
+    await page.evaluate(() => {
+      const until = performance.now() + 6000;
+      while (performance.now() < until);
+      window.awakeUs = (performance.timeOrigin + performance.now()) * 1000;
+      window.seen = [];
+      const look = () => {
+        const us = (performance.timeOrigin + performance.now()) * 1000;
+        const { capturedUs, counts } = window.cv.state.panes[0];
+        window.seen.push({ us, capturedUs, painted: counts.painted });
+        if (us - window.awakeUs < 3e6) requestAnimationFrame(look);
+      };
+      requestAnimationFrame(look);
+    });
+    await page.waitForFunction(() => (performance.timeOrigin + performance.now()) * 1000 - window.awakeUs > 3e6);
+    const { seen, awakeUs } = await page.evaluate(() => ({ seen: window.seen, awakeUs: window.awakeUs }));
+    const before = seen[0].painted;
+    const fresh = seen.find(({ us, capturedUs }) => us - capturedUs < 1e6);
+    assert.ok(fresh && fresh.us - awakeUs < 1e6, `the first fresh one after ${(fresh?.us - awakeUs) / 1000} ms`);
+    const old = seen.filter(({ us, capturedUs, painted }) => painted > before && us - capturedUs > 1e6);
+    assert.deepEqual(old, []);
+  });
+});
+
 describe('in step', () => {
   test('each picture waits for its own boxes', async () => {
     await open();

@@ -79,8 +79,20 @@ mod tests {
 
     #[test]
     fn families_take_turns_and_ipv6_begins() {
-        let given = ["10.0.0.1:1", "10.0.0.2:1", "10.0.0.3:1", "[::1]:1", "[::2]:1"];
-        let wanted = ["[::1]:1", "10.0.0.1:1", "[::2]:1", "10.0.0.2:1", "10.0.0.3:1"];
+        let given = [
+            "10.0.0.1:1",
+            "10.0.0.2:1",
+            "10.0.0.3:1",
+            "[::1]:1",
+            "[::2]:1",
+        ];
+        let wanted = [
+            "[::1]:1",
+            "10.0.0.1:1",
+            "[::2]:1",
+            "10.0.0.2:1",
+            "10.0.0.3:1",
+        ];
         assert_eq!(in_order(addresses(&given)), addresses(&wanted));
         assert_eq!(in_order([]), []);
     }
@@ -132,7 +144,12 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn the_last_failure_is_told() {
-        let (won, tried) = run([(2000, Err("silent")), (1, Err("refused")), (1, Err("no route"))]).await;
+        let (won, tried) = run([
+            (2000, Err("silent")),
+            (1, Err("refused")),
+            (1, Err("no route")),
+        ])
+        .await;
         assert_eq!(won, Err(Some("silent")));
         assert_eq!(tried.len(), 3);
         let nothing: Result<(SocketAddr, ()), Option<&str>> = race(&[], |_| async { Ok(()) }).await;

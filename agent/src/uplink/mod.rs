@@ -172,6 +172,11 @@ impl Uplink<'_> {
             } else {
                 backoff.wait()
             };
+            // An attempt that took long is wait enough.
+            let wait = match err {
+                UplinkError::Timeout { .. } => wait.saturating_sub(since.elapsed()),
+                _ => wait,
+            };
             tokio::select! {
                 () = sleep(wait) => {}
                 () = stop.requested() => return,

@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use cv_protocol::{
-    Ack, ClockExchange, Demand, Detections, FrameMeta, NAMESPACE_AGENTS, STALL, Timestamp, event,
-    tutorial::CV2SERVER,
+    Ack, ClockExchange, ClockSet, Demand, Detections, FrameMeta, NAMESPACE_AGENTS, STALL,
+    Timestamp, event, tutorial::CV2SERVER,
 };
 use futures_util::{Sink, SinkExt as _, Stream, StreamExt as _};
 use serde::{Deserialize, Serialize};
@@ -187,10 +187,17 @@ impl<'a> Session<'a> {
                     #[derive(Deserialize)]
                     struct Reason {
                         message: String,
+                        #[serde(default)]
+                        again: bool,
                     }
-                    return Err(UplinkError::Refused(
-                        read::<Reason>(argument).map_or_else(String::new, |r| r.message),
-                    ));
+                    return Err(match read::<Reason>(argument) {
+                        Some(Reason {
+                            message,
+                            again: true,
+                        }) => UplinkError::Dropped(message),
+                        Some(Reason { message, .. }) => UplinkError::Refused(message),
+                        None => UplinkError::Refused(String::new()),
+                    });
                 }
                 _ => {}
             },
@@ -218,13 +225,15 @@ impl<'a> Session<'a> {
 
     fn clock_answered(&self, argument: &RawValue) {
         let now = Timestamp::now();
-        let Some((offset_us, round_trip)) =
-            read::<ClockExchange>(argument).and_then(|exchange| exchange.offset(now))
-        else {
-            return;
-        };
+        let answer = read::<ClockExchange>(argument).and_then(|exchange| exchange.offset(now));
         let mut state = self.lock();
-        state.clock.learn(round_trip, offset_us);
+        if let Some(ClockSet { set_by_us }) = read(argument) {
+            state.clock.set_by(set_by_us);
+        } else if let Some((offset_us, round_trip)) = answer {
+            state.clock.learn(round_trip, offset_us);
+        } else {
+            return;
+        }
         let offset_us = state.clock.offset_us();
         drop(state);
         self.link

@@ -13,6 +13,7 @@
 //! Nothing here waits: a frame's arrival and a viewer's acknowledgement each do their work under
 //! the camera's lock and return. The only task is [`Hub::keep_house`].
 
+mod awake;
 mod camera;
 mod publisher;
 mod viewer;
@@ -35,7 +36,8 @@ use crate::config::Config;
 use crate::metrics::{self, CameraSample, RelayMetrics};
 use crate::peer::Peer;
 
-pub use camera::{Camera, Polling};
+use awake::Awake;
+pub use camera::{Camera, Polling, TAKEN_OVER};
 pub use publisher::{FrameRefused, PublishRefused, Publisher};
 pub use viewer::{Viewer, ViewerRefused};
 
@@ -189,9 +191,13 @@ impl Hub {
         let mut tick = tokio::time::interval(HOUSEKEEPING);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut told = Vec::new();
+        let mut awake = Awake::new(Instant::now());
         loop {
             tokio::select! {
-                _ = tick.tick() => self.look_around(Instant::now()),
+                _ = tick.tick() => {
+                    let now = Instant::now();
+                    self.look_around(now, awake.may_judge(now));
+                }
                 () = self.changed.notified() => {
                     let list = self.cameras();
                     if list != told {
@@ -204,11 +210,12 @@ impl Hub {
         }
     }
 
-    fn look_around(&self, now: Instant) {
+    /// `judge` is whether the silence of others counts.
+    fn look_around(&self, now: Instant, judge: bool) {
         if let Some(set_by_us) = Timestamp::follow_wall_clock() {
             self.clock_set(ClockSet { set_by_us });
         }
-        for camera in self.all_cameras() {
+        for camera in self.all_cameras().into_iter().filter(|_| judge) {
             for stalled in camera.take_stalled(now) {
                 self.metrics.stalled.add(1);
                 self.outbox.disconnect(

@@ -45,6 +45,9 @@ pub enum FrameRefused {
     /// It is older than the last one.
     #[error("a frame arrived after a newer one")]
     OutOfOrder,
+    /// It waited while the agent, its link or this relay stood still, and newer ones come.
+    #[error("a frame from before a silence")]
+    LeftOver,
     /// Another publisher has taken over the camera's name.
     #[error("another connection has taken over the camera's name")]
     Superseded,
@@ -171,6 +174,7 @@ impl Publisher {
                 Ok(())
             }
             FrameTaken::OutOfOrder => Err(FrameRefused::OutOfOrder),
+            FrameTaken::LeftOver => Err(FrameRefused::LeftOver),
             FrameTaken::Superseded => Err(FrameRefused::Superseded),
         }
     }

@@ -81,7 +81,7 @@ impl Outbox for SocketOutbox {
         };
         for socket in viewers.within(vec![recipient.room.clone()]).sockets() {
             log::warn!("viewer {} dropped: {reason}", super::describe(&socket));
-            super::say_last_words(socket, reason);
+            super::say_last_words(socket, reason, true);
         }
     }
 }

@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 
 use cv_protocol::tutorial;
 use cv_protocol::{
-    CameraInfo, CameraState, Demand, Moment, Text, Timestamp, ViewerDetections, ViewerStats,
+    CameraInfo, CameraState, Demand, Moment, Text, Timestamp, ViewerDetections, ViewerFrameMeta,
+    ViewerStats,
 };
 use tokio::sync::watch;
 
@@ -19,10 +20,19 @@ mod source;
 mod viewers;
 
 pub(super) use source::FrameTaken;
+pub use source::TAKEN_OVER;
 pub use viewers::Polling;
 
 /// A frame that is due within this time is sent now: arrival times jitter.
 const PACE_SLACK: Duration = Duration::from_millis(4);
+
+/// Agents say something every second; more time than this in between is a link that broke down, or a
+/// program that did not run.
+const SILENCE: Duration = Duration::from_secs(3);
+
+/// For so long after a silence, frames older than [`FRESH`] are not passed on.
+const CATCH_UP: Duration = Duration::from_secs(2);
+const FRESH: Duration = Duration::from_secs(1);
 
 /// One camera of the hub.
 pub struct Camera {
@@ -40,6 +50,8 @@ struct State {
     status: Option<(CameraState, Moment)>,
     gone_at: Option<Instant>,
     heard_at: Instant,
+    /// After a silence, old frames may come first until then.
+    catching_up: Option<Instant>,
     last_frame: Option<(u64, Timestamp)>,
     /// Sequence number of a frame that came late, if it was the last one.
     late: Option<u64>,
@@ -105,6 +117,7 @@ impl Camera {
                 status: None,
                 gone_at: None,
                 heard_at: Instant::now(),
+                catching_up: None,
                 last_frame: None,
                 late: None,
                 size: (0, 0),
@@ -196,6 +209,31 @@ impl Camera {
 impl State {
     fn is_source(&self, id: u64) -> bool {
         self.source.as_ref().is_some_and(|source| source.id == id)
+    }
+
+    /// The source has said something.
+    fn heard(&mut self, now: Instant) {
+        if now.saturating_duration_since(self.heard_at) > SILENCE {
+            self.catching_up = Some(now + CATCH_UP);
+        }
+        self.heard_at = now;
+    }
+
+    /// Whether a frame waited somewhere while the source was silent: newer ones are right behind it.
+    fn is_left_over(&mut self, meta: &ViewerFrameMeta, now: Instant) -> bool {
+        let Some(until) = self.catching_up else {
+            return false;
+        };
+        if now > until {
+            self.catching_up = None;
+            return false;
+        }
+        let Some(offset) = self.clock_offset_us else {
+            return false;
+        };
+        let captured = meta.frame.captured_us.shifted(offset);
+        let age = meta.received_us.plausibly_since(captured);
+        age.is_none_or(|age| age > FRESH)
     }
 
     /// Sequence numbers start again: what is in flight will not be acknowledged by them.

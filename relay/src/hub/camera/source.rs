@@ -16,11 +16,15 @@ use crate::metrics::Histogram;
 /// Agents measure their clock again and again; smaller changes than this are noise to a viewer.
 const CLOCK_NOISE_US: u64 = 2_000;
 
+/// What a source is told when another one comes with its camera's name.
+pub const TAKEN_OVER: &str = "another connection has taken over the camera's name";
+
 /// What became of a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::hub) enum FrameTaken {
     Yes { list_changed: bool },
     OutOfOrder,
+    LeftOver,
     Superseded,
 }
 
@@ -30,6 +34,7 @@ impl Camera {
         let mut state = self.lock();
         let previous = state.source.replace(Source { id, evict });
         state.heard_at = Instant::now();
+        state.catching_up = None;
         state.gone_at = None;
         state.restart();
         state.stats = None;
@@ -41,7 +46,7 @@ impl Camera {
         self.newest.send_replace(None);
         drop(state);
         if let Some(previous) = previous {
-            (previous.evict)("another connection has taken over the camera's name");
+            (previous.evict)(TAKEN_OVER);
         }
     }
 
@@ -96,7 +101,12 @@ impl Camera {
         if !state.is_source(id) {
             return FrameTaken::Superseded;
         }
-        state.heard_at = now;
+        state.heard(now);
+        frame.meta.received_us = Timestamp::now();
+        if state.is_left_over(&frame.meta, now) {
+            self.metrics.dropped_left_over.add(1);
+            return FrameTaken::LeftOver;
+        }
         let meta = &frame.meta.frame;
         let mut list_changed = state.size != (meta.width, meta.height);
         if let Some((seq, captured)) = state.last_frame
@@ -115,7 +125,6 @@ impl Camera {
         state.last_frame = Some((meta.seq, meta.captured_us));
         state.late = None;
         state.size = (meta.width, meta.height);
-        frame.meta.received_us = Timestamp::now();
         self.observe(&frame.meta, state.clock_offset_us);
         let bytes = frame.jpeg.len() as u64;
         self.metrics.frames_in.add(1);
@@ -197,7 +206,7 @@ impl Camera {
         if !state.is_source(id) {
             return;
         }
-        state.heard_at = Instant::now();
+        state.heard(Instant::now());
         self.metrics.detections_in.add(1);
         let message = ViewerDetections {
             camera: self.name.clone(),
@@ -216,7 +225,7 @@ impl Camera {
         if !state.is_source(id) {
             return false;
         }
-        state.heard_at = Instant::now();
+        state.heard(Instant::now());
         let mut changed = false;
         if let Some(offset) = stats.clock_offset_us
             && state
