@@ -39,7 +39,7 @@ need_command() {
 claim_target_directory() {
     local owner=$CARGO_TARGET_DIR/checkout
     [ "$(cat "$owner" 2>/dev/null)" != "$root" ] || return 0
-    find "$root"/{agent,bench/load,protocol,relay,service,web} -type f -exec touch {} +
+    find "$root"/{agent,bench/load,crates,relay,web} -type f -exec touch {} +
     mkdir -p "$CARGO_TARGET_DIR"
     printf '%s\n' "$root" >"$owner"
 }

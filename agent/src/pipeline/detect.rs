@@ -8,10 +8,10 @@ use cv_protocol::Detections;
 use tokio::sync::watch;
 
 use super::{Shared, TestHook};
-use crate::detect::{DetectError, Detector, DetectorConfig, Tracker};
-use crate::frame::Frame;
 use crate::priority;
-use crate::slot::{Slot, Taken};
+use cv_detect::{DetectError, Detector, DetectorConfig, Tracker};
+use cv_flow::{Slot, Taken};
+use cv_picture::Frame;
 
 /// Loads a detector whose workers, like the detection thread itself, let the video go first.
 ///

@@ -27,14 +27,15 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval_at, sleep_until, timeout};
 
-use crate::capture::{CaptureError, Opener};
 use crate::cli::TestHook;
 use crate::config::{Config, Destination, Rates};
-use crate::detect::Detector;
-use crate::frame::{Frame, Resolution};
-use crate::slot::{Slot, Taken};
 use crate::stats::{Meters, Sampler};
-use crate::uplink::{Feed, Link, Stop, Streamer, Uplink};
+use crate::streamer::Streamer;
+use cv_capture::{CaptureError, Opener};
+use cv_detect::Detector;
+use cv_flow::{Slot, Taken};
+use cv_picture::{Frame, Resolution};
+use cv_uplink::{Feed, Link, Stop, Uplink};
 use heartbeat::Heartbeat;
 
 /// How long the threads may take to end.
@@ -67,7 +68,7 @@ impl Shared {
         Self {
             to_detect: detects.then(Slot::default),
             feed: Feed::default(),
-            link: Link::new(rates.clone()),
+            link: Link::new(rates.borrow().stream_fps),
             meters: Meters::default(),
             rates,
             max_size,
@@ -258,6 +259,7 @@ async fn serve(config: Config, detector: Option<Detector>, reload: Reload) -> an
                         Ok(config) => {
                             log::info!("Settings read again: {}", config.rates);
                             rates_sender.send_replace(config.rates);
+                            shared.link.set_stream_fps(config.rates.stream_fps);
                             detector_sender.send_if_modified(|settings| {
                                 let new = config.detector.unwrap_or_default();
                                 let changed = *settings != new;

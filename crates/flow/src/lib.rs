@@ -1,0 +1,5 @@
+//! What keeps delay bounded between two stages.
+
+mod slot;
+
+pub use slot::{Slot, Taken};

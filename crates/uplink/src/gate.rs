@@ -1,0 +1,57 @@
+//! Which frames go out: as many as viewers want and the settings allow.
+
+use std::time::{Duration, Instant};
+
+use cv_protocol::{Demand, MAX_FRAME_BYTES};
+
+use super::feed::Drop;
+use super::pace::Pace;
+use cv_picture::Frame;
+
+/// Time between frames while nobody watches.
+const UNWATCHED: Duration = Duration::from_secs(3);
+
+/// Decides about each frame that could be sent.
+#[derive(Debug)]
+pub struct Gate {
+    pace: Pace,
+    demand: Demand,
+}
+
+impl Gate {
+    /// Takes it that somebody watches, until told otherwise.
+    pub fn new() -> Self {
+        Self {
+            pace: Pace::new(),
+            demand: Demand {
+                viewers: 1,
+                max_fps: None,
+                cut_frames: false,
+            },
+        }
+    }
+
+    /// What viewers want has changed.
+    pub fn demand(&mut self, demand: Demand) {
+        self.demand = demand;
+    }
+
+    /// Whether a frame is sent that could be, at `stream_fps` frames a second at most.
+    pub fn admit(&mut self, frame: &Frame, stream_fps: f32, now: Instant) -> Result<(), Drop> {
+        if frame.jpeg.len() > MAX_FRAME_BYTES {
+            return Err(Drop::Unsendable);
+        }
+        let (interval, reason) = if self.demand.viewers == 0 {
+            (UNWATCHED, Drop::Unwatched)
+        } else {
+            let wanted = self.demand.max_fps.unwrap_or(f32::MAX);
+            let fps = stream_fps.min(wanted).max(0.01);
+            (Duration::from_secs_f32(1.0 / fps), Drop::Pace)
+        };
+        if self.pace.admit(now, interval) {
+            Ok(())
+        } else {
+            Err(reason)
+        }
+    }
+}
