@@ -99,7 +99,8 @@ impl Feed {
     }
 
     /// Frames not sent so far because nobody asks for so many.
-    pub(super) fn paced(&self) -> u64 {
+    #[must_use]
+    pub fn paced(&self) -> u64 {
         let state = self.lock();
         let count = |reason| state.dropped.get(&reason).copied().unwrap_or_default();
         count(Drop::Pace) + count(Drop::Unwatched)

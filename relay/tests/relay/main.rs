@@ -12,5 +12,6 @@ mod flow;
 mod http;
 mod in_process;
 mod program;
+mod restart;
 mod rust_socketio_client;
 mod tutorial;
