@@ -61,6 +61,7 @@ struct Shared {
 
 impl Shared {
     fn new(rates: watch::Receiver<Rates>, max_size: Option<Resolution>, detects: bool) -> Self {
+        let stream_fps = rates.borrow().stream_fps;
         let detect_beat = Heartbeat::new("detect");
         if !detects {
             detect_beat.end();
@@ -68,7 +69,7 @@ impl Shared {
         Self {
             to_detect: detects.then(Slot::default),
             feed: Feed::default(),
-            link: Link::new(rates.borrow().stream_fps),
+            link: Link::new(stream_fps),
             meters: Meters::default(),
             rates,
             max_size,

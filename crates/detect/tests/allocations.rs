@@ -62,7 +62,9 @@ fn fixture(name: &str) -> PathBuf {
 
 fn steady(engine: EngineChoice, litert_lib: Option<PathBuf>) {
     let mut detector = Detector::load(&DetectorConfig {
-        model: Some(fixture("../../../models/ssd_mobilenet_v2_oid_fp16.tflite")),
+        model: Some(fixture(
+            "../../../../models/ssd_mobilenet_v2_oid_fp16.tflite",
+        )),
         engine,
         litert_lib,
         min_score: 0.2,

@@ -19,14 +19,13 @@ pub fn init(level: LevelFilter, fields: &[(&str, &str)]) {
     }
     let mut builder = env_logger::Builder::new();
     builder.filter_level(library_level(level));
-    for target in OWN_TARGETS {
-        builder.filter_module(target, level);
-    }
+    builder.filter_module(OWN_TARGETS, level);
     // Fails only if a logger is there already, as in tests that start a daemon twice.
     let _ = builder.try_init();
 }
 
-const OWN_TARGETS: [&str; 4] = ["cv_agent", "cv_relay", "cv_service", "cv_protocol"];
+/// How the log targets of our own crates begin.
+const OWN_TARGETS: &str = "cv_";
 
 fn library_level(level: LevelFilter) -> LevelFilter {
     if level > LevelFilter::Info {
@@ -49,9 +48,7 @@ impl Quiet {
 
 impl log::Log for Quiet {
     fn enabled(&self, metadata: &log::Metadata<'_>) -> bool {
-        let own = OWN_TARGETS
-            .iter()
-            .any(|target| metadata.target().starts_with(target));
+        let own = metadata.target().starts_with(OWN_TARGETS);
         let level = log::max_level();
         metadata.level() <= if own { level } else { library_level(level) }
     }

@@ -126,9 +126,11 @@ impl Feed {
         self.lock().stats.take()
     }
 
-    /// Says why frames will stay in the mailbox from now on.
-    pub fn waits_for(&self, reason: Drop) {
-        self.lock().waiting_for = reason;
+    /// Says why frames will stay in the mailbox from now on; returns whether one is there.
+    pub fn waits_for(&self, reason: Drop) -> bool {
+        let mut state = self.lock();
+        state.waiting_for = reason;
+        state.frame.is_some()
     }
 
     /// Waits until something has been put since the last wait.

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use cv_protocol::{Demand, MAX_FRAME_BYTES};
 
 use super::feed::Drop;
-use super::pace::Pace;
+use cv_flow::Pace;
 use cv_picture::Frame;
 
 /// Time between frames while nobody watches.
@@ -22,7 +22,7 @@ impl Gate {
     /// Takes it that somebody watches, until told otherwise.
     pub fn new() -> Self {
         Self {
-            pace: Pace::new(),
+            pace: Pace::default(),
             demand: Demand {
                 viewers: 1,
                 max_fps: None,
@@ -45,8 +45,7 @@ impl Gate {
             (UNWATCHED, Drop::Unwatched)
         } else {
             let wanted = self.demand.max_fps.unwrap_or(f32::MAX);
-            let fps = stream_fps.min(wanted).max(0.01);
-            (Duration::from_secs_f32(1.0 / fps), Drop::Pace)
+            (Pace::interval(stream_fps.min(wanted)), Drop::Pace)
         };
         if self.pace.admit(now, interval) {
             Ok(())

@@ -10,19 +10,16 @@
 
 mod addresses;
 mod backoff;
-mod clock;
 mod connection;
 mod error;
 mod feed;
 mod gate;
-mod pace;
 mod packet;
 mod picture;
 mod reduce;
 mod session;
 mod shallow;
 mod tutorial;
-mod window;
 mod wire;
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};

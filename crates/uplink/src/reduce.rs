@@ -7,7 +7,7 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use super::window::Delivery;
+use cv_flow::Delivery;
 use cv_picture::Reduction;
 
 /// From the camera's own picture downwards, with the share of its bytes that is expected as long
@@ -177,6 +177,7 @@ mod tests {
             let delivery = Delivery {
                 bytes: bytes as usize,
                 took: Duration::from_secs_f64(took),
+                round_trip: Duration::from_secs_f64(took),
             };
             let at = *start + Duration::from_secs_f64(time);
             changes += u32::from(reducer.delivered(delivery, at));

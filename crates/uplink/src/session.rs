@@ -8,6 +8,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use cv_flow::{Clock, Window};
 use cv_protocol::{
     Ack, ClockExchange, ClockSet, Demand, Detections, FrameMeta, NAMESPACE_AGENTS, STALL,
     Timestamp, event, tutorial::CV2SERVER,
@@ -19,14 +20,12 @@ use tokio::task::spawn_blocking;
 use tokio::time::{sleep, sleep_until, timeout};
 use tokio_tungstenite::tungstenite::{self, Message};
 
-use super::clock::Clock;
 use super::error::UplinkError;
 use super::feed::{Drop, Feed};
 use super::gate::Gate;
 use super::packet::{self, Engine, Handshake, Packet};
 use super::picture;
 use super::reduce::Reducer;
-use super::window::Window;
 use super::wire::Wire;
 use super::{Link, Stop, tutorial};
 use cv_picture::Frame;
@@ -230,7 +229,7 @@ impl<'a> Session<'a> {
         if let Some(ClockSet { set_by_us }) = read(argument) {
             state.clock.set_by(set_by_us);
         } else if let Some((offset_us, round_trip)) = answer {
-            state.clock.learn(round_trip, offset_us);
+            state.clock.learn(offset_us, round_trip);
         } else {
             return;
         }
@@ -243,8 +242,8 @@ impl<'a> Session<'a> {
     /// Returns when frames have been in flight for too long without an acknowledgement.
     async fn watch_for_stall(&self) -> UplinkError {
         loop {
-            let owed = self.lock().window.owed_since();
-            match owed.map(|since| since + self.stall) {
+            let stalls_at = self.lock().window.stalls_at(self.stall);
+            match stalls_at {
                 Some(end) if end <= Instant::now() => {
                     return UplinkError::timeout(self.wire.acknowledgement(), self.stall);
                 }
@@ -304,8 +303,10 @@ impl<'a> Session<'a> {
                 state.next_ping.unwrap_or(now + self.stall)
             }
         };
-        if !state.window.is_open(now) {
-            self.feed.waits_for(Drop::Link);
+        if !state.window.is_open() {
+            if self.feed.waits_for(Drop::Link) {
+                state.window.hold_back();
+            }
         } else if let Some(frame) = self.feed.take_frame() {
             match state.gate.admit(&frame, self.link.stream_fps(), now) {
                 Ok(()) => return Ok(Next::Frame(frame)),

@@ -17,7 +17,6 @@ mod awake;
 mod camera;
 mod publisher;
 mod viewer;
-mod window;
 
 use std::borrow::Cow;
 use std::collections::HashMap;

@@ -10,7 +10,7 @@ use anyhow::Context;
 use cv_protocol::Timestamp;
 use serde::Serialize;
 
-use cv_capture::{self, SourceSpec, Wanted};
+use cv_capture::{SourceSpec, Wanted};
 use cv_detect::{Detection, Detector, DetectorArgs, DetectorInfo, Tracker};
 use cv_picture::RgbDecoder;
 use cv_picture::encode;
@@ -81,7 +81,7 @@ struct Report {
 ///
 /// # Errors
 ///
-/// [`cv_detect::DetectError`] if the detector cannot be loaded, [`capture::CaptureError`] if
+/// [`cv_detect::DetectError`] if the detector cannot be loaded, [`cv_capture::CaptureError`] if
 /// the source cannot be opened.
 pub fn run(args: BenchArgs) -> anyhow::Result<()> {
     let machine = Machine::this();
@@ -161,14 +161,14 @@ fn repeat<T, E>(time: Duration, mut once: impl FnMut() -> Result<T, E>) -> Resul
 
 /// A source's latest picture, and the intervals between its pictures.
 fn time_capture(spec: &SourceSpec, time: Duration) -> anyhow::Result<(Vec<u8>, Stage)> {
-    let mut source = capture::open(spec, &Wanted::default())?;
+    let mut source = cv_capture::open(spec, &Wanted::default())?;
     let mut next = |until: Instant| {
         while Instant::now() < until {
             if let Some(picture) = source.next(Duration::from_secs(1))? {
                 return Ok(Some((picture.jpeg, Instant::now())));
             }
         }
-        Ok::<_, capture::CaptureError>(None)
+        Ok::<_, cv_capture::CaptureError>(None)
     };
     // A camera may take its time to get ready, which is another matter.
     let (mut jpeg, mut before) =
@@ -243,7 +243,7 @@ fn time_encoder(picture: &[u8], time: Duration) -> anyhow::Result<Stage> {
     let rgb = decoder.decode(picture)?;
     let times = repeat(time, || {
         let start = Instant::now();
-        black_box(encode::encode(rgb.pixels, rgb.width, rgb.height, QUALITY)?);
+        black_box(encode(rgb.pixels, rgb.width, rgb.height, QUALITY)?);
         Ok::<_, anyhow::Error>(start.elapsed())
     })?;
     Ok(Stage::new("encode", times))

@@ -41,10 +41,10 @@ fn files_that_are_not_there() {
         &tflite("/no/such.tflite"),
         &["/no/such.tflite", "No such file"],
     );
-    let mut config = tflite(crate::setup::own_model());
+    let mut config = tflite(crate::own_model());
     config.labels = Some("/no/labels.txt".into());
     check(&config, &["/no/labels.txt", "No such file"]);
-    let mut config = tflite(crate::setup::own_model());
+    let mut config = tflite(crate::own_model());
     config.model = None;
     config.models_dir = Some("/no/models".into());
     check(&config, &["no model", "/no/models", "--model"]);
@@ -68,16 +68,16 @@ fn files_that_are_no_models() {
 
 #[test]
 fn labels_that_do_not_belong_to_the_model() {
-    let mut config = tflite(crate::setup::own_model());
+    let mut config = tflite(crate::own_model());
     config.labels = Some(test_model("numbered.txt"));
     check(&config, &["3 labels", "24 classes", "class offset"]);
-    config.labels = Some(crate::setup::own_model());
+    config.labels = Some(crate::own_model());
     check(&config, &["labels", "UTF-8", "one label a line"]);
 }
 
 #[test]
 fn classes_that_the_model_does_not_know() {
-    let mut config = tflite(crate::setup::own_model());
+    let mut config = tflite(crate::own_model());
     config.labels_wanted = vec!["Unicorn".into()];
     check(&config, &["Unicorn", "Bicycle", "Coffee cup"]);
     config.labels_wanted.clear();
@@ -87,7 +87,7 @@ fn classes_that_the_model_does_not_know() {
 
 #[test]
 fn engines_that_are_not_there() {
-    let mut config = tflite(crate::setup::own_model());
+    let mut config = tflite(crate::own_model());
     config.engine = EngineChoice::LiteRt;
     config.litert_lib = Some("/no/libLiteRt.so".into());
     check(&config, &["/no/libLiteRt.so", "--engine tflite"]);
@@ -106,7 +106,7 @@ fn engines_that_are_not_there() {
 
 #[test]
 fn auto_goes_on_without_litert() {
-    let mut config = tflite(crate::setup::own_model());
+    let mut config = tflite(crate::own_model());
     config.engine = EngineChoice::Auto;
     config.litert_lib = Some(Path::new("/no/libLiteRt.so").into());
     let detector = Detector::load(&config).unwrap();

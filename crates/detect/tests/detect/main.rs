@@ -9,3 +9,8 @@ mod layouts;
 mod reference;
 mod setup;
 mod tracking;
+
+/// The model that is shipped.
+fn own_model() -> std::path::PathBuf {
+    setup::root().join("models/ssd_mobilenet_v2_oid_fp16.tflite")
+}

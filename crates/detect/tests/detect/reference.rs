@@ -27,7 +27,7 @@ struct Object {
 
 /// Checks that every object is found, and nothing else, within the limits.
 fn agrees(engine: EngineChoice, min_iou: f32, max_score_difference: f32) {
-    let Some(mut config) = crate::setup::config(crate::setup::own_model(), engine) else {
+    let Some(mut config) = crate::setup::config(crate::own_model(), engine) else {
         return;
     };
     let reference = std::fs::read(crate::setup::fixture("reference.json")).unwrap();

@@ -48,11 +48,6 @@ pub fn config(model: PathBuf, engine: EngineChoice) -> Option<DetectorConfig> {
     })
 }
 
-/// The model that is shipped.
-pub fn own_model() -> PathBuf {
-    root().join("models/ssd_mobilenet_v2_oid_fp16.tflite")
-}
-
 /// A JPEG of one colour.
 pub fn picture(colour: [u8; 3]) -> Vec<u8> {
     let pixels = colour.repeat(64 * 48);

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use cv_flow::{Pace, Window};
 use cv_protocol::tutorial;
 use cv_protocol::{
     CameraInfo, CameraState, Demand, Moment, Text, Timestamp, ViewerDetections, ViewerFrameMeta,
@@ -11,7 +12,6 @@ use cv_protocol::{
 };
 use tokio::sync::watch;
 
-use super::window::Window;
 use super::{Frame, Recipient};
 use crate::metrics::CameraMetrics;
 use crate::tutorial::harmless;
@@ -22,9 +22,6 @@ mod viewers;
 pub(super) use source::FrameTaken;
 pub use source::TAKEN_OVER;
 pub use viewers::Polling;
-
-/// A frame that is due within this time is sent now: arrival times jitter.
-const PACE_SLACK: Duration = Duration::from_millis(4);
 
 /// Agents say something every second; more time than this in between is a link that broke down, or a
 /// program that did not run.
@@ -77,7 +74,7 @@ struct Source {
 struct Watcher {
     recipient: Recipient,
     max_fps: Option<f32>,
-    next_due: Option<Instant>,
+    pace: Pace,
     window: Window,
     sent: Option<u64>,
     owes_detections: bool,
@@ -91,20 +88,27 @@ impl Watcher {
 
     /// Whether the newest frame may go out now as far as the wanted rate is concerned.
     fn is_due(&self, now: Instant) -> bool {
-        self.wants_pictures() && self.next_due.is_none_or(|due| now + PACE_SLACK >= due)
+        self.wants_pictures()
+            && self
+                .max_fps
+                .is_none_or(|fps| self.pace.is_due(now, Pace::interval(fps)))
     }
 
-    fn mark_sent(&mut self, seq: u64, now: Instant) {
-        self.window.sent(seq, now);
+    /// Whether the window has a place for a frame that is due.
+    fn has_place(&mut self) -> bool {
+        let open = self.window.is_open();
+        if !open {
+            self.window.hold_back();
+        }
+        open
+    }
+
+    fn mark_sent(&mut self, seq: u64, bytes: usize, now: Instant) {
+        self.window.sent(seq, bytes, now);
         self.sent = Some(seq);
-        self.next_due = self.max_fps.filter(|fps| *fps > 0.0).map(|fps| {
-            let interval = Duration::from_secs_f32(1.0 / fps);
-            // Keeping to the grid makes the rate even; a pause starts a new grid.
-            match self.next_due {
-                Some(due) if due + interval > now => due + interval,
-                _ => now + interval,
-            }
-        });
+        if let Some(fps) = self.max_fps {
+            self.pace.pass(now, Pace::interval(fps));
+        }
     }
 }
 
