@@ -26,6 +26,8 @@ pub struct Meters {
     objects_found: AtomicU64,
     objects_lost: AtomicU64,
     camera: Mutex<Camera>,
+    /// Why the newest searched frame could not be searched; `None` if it could.
+    search_fault: Mutex<Option<String>>,
 }
 
 /// The state of the camera.
@@ -74,6 +76,22 @@ impl Meters {
         let changed = before != reason;
         camera.fault = Some((reason, since));
         changed
+    }
+
+    /// A frame was searched, or could not be for this reason.
+    pub fn searched(&self, fault: Option<String>) {
+        *self
+            .search_fault
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = fault;
+    }
+
+    /// Why the newest frame could not be searched.
+    pub fn search_fault(&self) -> Option<String> {
+        self.search_fault
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     /// How many objects came and left since the start.

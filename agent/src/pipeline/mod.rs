@@ -200,7 +200,10 @@ async fn serve(config: Config, detector: Option<Detector>, reload: Reload) -> an
 
     let start = Instant::now();
     let hook = config.test_hook;
-    let opener = Opener::new(config.source.clone(), config.wanted.clone());
+    let mut opener = Opener::new(config.source.clone(), config.wanted.clone());
+    if let Some(folder) = cv_service::service_state_dir() {
+        opener = opener.remembering(folder.join("cameras.json"));
+    }
     let mut capture = Worker::spawn("capture", &shared, move |shared| {
         let result = capture::run(opener, shared, hook);
         shared.capture_beat.end();
@@ -413,7 +416,10 @@ impl<'a> Monitor<'a> {
             None => format!("{:.1} fps to {}", stats.stream_fps, self.destination),
         };
         let detection = match shared.to_detect {
-            Some(_) => format!("{:.1} searched per second", stats.detect_fps),
+            Some(_) => match shared.meters.search_fault() {
+                Some(fault) => format!("frames cannot be searched: {fault}"),
+                None => format!("{:.1} searched per second", stats.detect_fps),
+            },
             None => "no detection".into(),
         };
         supervisor::status(&format!("{}: {source}; {relay}; {detection}", self.camera));

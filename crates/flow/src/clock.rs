@@ -48,6 +48,15 @@ impl Clock {
         self.estimates.iter().min().map(|&(_, offset)| offset)
     }
 
+    /// The shortest round trip of the recent exchanges; `None` before the first.
+    #[must_use]
+    pub fn round_trip(&self) -> Option<Duration> {
+        self.estimates
+            .iter()
+            .min()
+            .map(|&(round_trip, _)| round_trip)
+    }
+
     /// Counts a question that is asked `now`, and returns when to ask the next one: the first few
     /// follow quickly, later ones at the pace at which clocks drift apart.
     pub fn next_question(&mut self, now: Instant) -> Instant {

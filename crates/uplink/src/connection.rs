@@ -3,6 +3,7 @@
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::{Sink, SinkExt as _, Stream, StreamExt as _};
@@ -18,7 +19,7 @@ use cv_protocol::NAMESPACE_AGENTS;
 use super::addresses;
 use super::error::UplinkError;
 use super::packet::{self, Engine, Handshake, Packet};
-use super::shallow::Shallow;
+use super::shallow::{RoundTrip, Shallow};
 
 /// Time for a TCP connection. Short, because a SYN lost in an outage is repeated after one second
 /// and then after ever longer ones: a new attempt is sooner.
@@ -129,10 +130,11 @@ impl fmt::Debug for Endpoint {
 pub type Socket = WebSocketStream<MaybeTlsStream<Shallow>>;
 
 /// Connects to `endpoint` and opens a WebSocket: with the first address of its name that has one.
-pub async fn open(endpoint: &Endpoint) -> Result<Socket, UplinkError> {
+pub async fn open(endpoint: &Endpoint, round_trip: &Arc<RoundTrip>) -> Result<Socket, UplinkError> {
     let mut addresses = resolve(endpoint).await?;
     let mut not_a_relay = None;
     loop {
+        let connect = |address| connect(address, round_trip.clone());
         let (address, tcp) = match addresses::race(&addresses, connect).await {
             Ok(connected) => connected,
             Err(err) => {
@@ -185,8 +187,8 @@ async fn resolve(endpoint: &Endpoint) -> Result<Vec<SocketAddr>, UplinkError> {
     }
 }
 
-async fn connect(address: SocketAddr) -> Result<Shallow, UplinkError> {
-    match timeout(CONNECT, Shallow::connect(address)).await {
+async fn connect(address: SocketAddr, round_trip: Arc<RoundTrip>) -> Result<Shallow, UplinkError> {
+    match timeout(CONNECT, Shallow::connect(address, round_trip)).await {
         Ok(Ok(stream)) => Ok(stream),
         Ok(Err(err)) => Err(UplinkError::Connect(err)),
         Err(_) => Err(UplinkError::timeout("TCP connection", CONNECT)),

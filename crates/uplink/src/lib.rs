@@ -23,7 +23,7 @@ mod tutorial;
 mod wire;
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use cv_protocol::AgentAuth;
@@ -39,6 +39,7 @@ pub use wire::Wire;
 use backoff::Backoff;
 use reduce::Reducer;
 use session::Session;
+use shallow::RoundTrip;
 
 /// A connection that lasted so long worked.
 const PROVEN: Duration = Duration::from_secs(5);
@@ -86,6 +87,8 @@ pub struct Link {
     sent: AtomicU64,
     /// Bits of an `f32`: a reload may change it.
     stream_fps: AtomicU32,
+    /// Round trip of a small message, for the depth of the kernel's buffer.
+    shortest: Arc<RoundTrip>,
 }
 
 impl Link {
@@ -96,6 +99,7 @@ impl Link {
             status: Mutex::default(),
             sent: AtomicU64::new(0),
             stream_fps: AtomicU32::new(stream_fps.to_bits()),
+            shortest: Arc::default(),
         }
     }
 
@@ -196,7 +200,7 @@ impl Uplink<'_> {
         stop: &mut Stop,
     ) -> Result<(), UplinkError> {
         let opened = async {
-            let mut socket = connection::open(self.endpoint).await?;
+            let mut socket = connection::open(self.endpoint, &self.link.shortest).await?;
             let auth = self.wire.auth(self.auth);
             let (handshake, engine) =
                 connection::enter(&mut socket, self.wire.namespaces(), auth.as_ref()).await?;

@@ -234,7 +234,11 @@ impl<'a> Session<'a> {
             return;
         }
         let offset_us = state.clock.offset_us();
+        let round_trip = state.clock.round_trip();
         drop(state);
+        if let Some(round_trip) = round_trip {
+            self.link.shortest.measured(round_trip);
+        }
         self.link
             .update(|status| status.clock_offset_us = offset_us);
     }
