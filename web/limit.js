@@ -22,7 +22,7 @@ export class Limit {
     this.#samples = [];
   }
 
-  /** The limit that was met, or '' while nothing comes. */
+  /** The limit that was met, in few words (they stand below a number), or '' while nothing comes. */
   get text() {
     const first = this.#samples[0];
     const last = this.#samples.at(-1);
@@ -30,12 +30,12 @@ export class Limit {
     if (!first || grown('received') === 0) return '';
     const [received, skipped, missed, paced] = ['received', 'skipped', 'missed', 'paced'].map(grown);
     if (skipped + missed > NOTICEABLE * (received + missed)) {
-      if (skipped >= missed) return last.inStep ? 'detection, in step' : 'this browser';
-      if (grown('link') >= missed / 2) return 'the agent’s link';
+      if (skipped >= missed) return last.inStep ? 'detection' : 'this browser';
+      if (grown('link') >= missed / 2) return 'agent’s link';
       // The relay sends no more than is shown here: the longer wait is the reason.
       const { hold, decode, paint, downlink } = last.hops ?? {};
-      return (hold ?? 0) + (decode ?? 0) + (paint ?? 0) >= (downlink ?? 0) ? 'this browser' : 'the link to this page';
+      return (hold ?? 0) + (decode ?? 0) + (paint ?? 0) >= (downlink ?? 0) ? 'this browser' : 'link to here';
     }
-    return paced > NOTICEABLE * (received + paced) ? 'the rate asked for' : 'the camera';
+    return paced > NOTICEABLE * (received + paced) ? 'rate asked for' : 'camera';
   }
 }

@@ -97,7 +97,8 @@ export class Panels {
     const skipped = counts ? counts.skipped + counts.missed : null;
     const all = counts ? counts.received + counts.missed : 0;
     const limit = pane?.limit.text;
-    meter('skipped', count(skipped), all > 0 ? `of ${count(all)}${limit ? `; limit: ${limit}` : ''}` : '');
+    meter('skipped', count(skipped), limit ? `limit: ${limit}` : '');
+    setText($('skipped').nextElementSibling, all > 0 ? `of ${count(all)}` : 'frames');
   }
 
   #dropRows(pane, stats) {

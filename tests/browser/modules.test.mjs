@@ -404,8 +404,7 @@ describe('limit.js', () => {
       ];
     });
     assert.deepEqual(texts, [
-      '', '', 'the camera', 'the rate asked for', 'this browser', 'detection, in step', 'the agent’s link', 'this browser',
-      'the link to this page',
+      '', '', 'camera', 'rate asked for', 'this browser', 'detection', 'agent’s link', 'this browser', 'link to here',
     ]);
   });
 });
