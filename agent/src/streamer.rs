@@ -111,7 +111,7 @@ impl Streamer {
 
 /// Hands on whatever is new, for ever.
 async fn publish(publisher: &Publisher, feed: &Feed, link: &Link) {
-    let mut gate = Gate::new();
+    let mut gate = Gate::default();
     let mut demand = publisher.demand();
     loop {
         gate.demand(*demand.borrow_and_update());

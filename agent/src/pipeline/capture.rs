@@ -3,7 +3,8 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use super::{Shared, TestHook};
+use super::shared::{Shared, hang};
+use crate::cli::TestHook;
 use cv_capture::{CaptureError, Opener, Picture, Source};
 use cv_flow::Taken;
 use cv_picture::Frame;
@@ -127,7 +128,7 @@ fn deliver(
         shared.feed.put_frame(frame);
         let count = shared.meters.captured.fetch_add(1, Ordering::Relaxed) + 1;
         match hook {
-            Some(TestHook::StuckCapture) if count == 30 => super::hang("capture"),
+            Some(TestHook::StuckCapture) if count == 30 => hang("capture"),
             Some(TestHook::PanicCapture) if count == 30 => panic!("test hook"),
             _ => {}
         }

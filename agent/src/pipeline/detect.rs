@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 use cv_protocol::Detections;
 use tokio::sync::watch;
 
-use super::{Shared, TestHook};
+use super::shared::{Shared, hang};
+use crate::cli::TestHook;
 use crate::priority;
 use cv_detect::{DetectError, Detector, DetectorConfig, Tracker};
 use cv_flow::{Slot, Taken};
@@ -109,7 +110,7 @@ pub fn run(
         });
         let count = shared.meters.detected.fetch_add(1, Ordering::Relaxed) + 1;
         match hook {
-            Some(TestHook::StuckDetect) if count == 10 => super::hang("detect"),
+            Some(TestHook::StuckDetect) if count == 10 => hang("detect"),
             Some(TestHook::PanicDetect) if count == 10 => panic!("test hook"),
             _ => {}
         }

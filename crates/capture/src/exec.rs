@@ -10,10 +10,11 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
+use super::error::CaptureError;
 use super::feed::{Fed, Feed, PictureStream};
+use super::source::{Counts, Picture, Source};
 use super::spec::without_password;
 use super::split::PictureReader;
-use super::{CaptureError, Counts, Picture, Source};
 
 /// A camera program may take this long for its first picture before it is told to have none.
 const SILENCE: Duration = Duration::from_secs(10);

@@ -9,9 +9,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use cv_protocol::Timestamp;
 
+use super::error::CaptureError;
 use super::jpeg::{BadPicture, Checker, Usable};
 use super::silence::Silence;
-use super::{CaptureError, Counts, Picture};
+use super::source::{Counts, Picture};
 use cv_flow::{Slot, Taken};
 
 /// Pictures that come from a stream of their own accord.

@@ -10,10 +10,11 @@ use ureq::http::StatusCode;
 use ureq::{Agent, Body, BodyReader};
 use url::Url;
 
+use super::error::CaptureError;
 use super::feed::{Fed, Feed, PictureStream};
 use super::multipart::PartReader;
+use super::source::{Counts, Picture, Source};
 use super::spec::without_password;
-use super::{CaptureError, Counts, Picture, Source};
 
 /// For each step up to the response.
 const CONNECT: Duration = Duration::from_secs(5);

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::CaptureError;
+use super::error::CaptureError;
 use super::jpeg::BadPicture;
 
 /// How long a source has made no usable picture.

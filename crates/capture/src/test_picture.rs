@@ -10,9 +10,10 @@ use std::time::Duration;
 use bytes::{BufMut, Bytes, BytesMut};
 use cv_protocol::Timestamp;
 
+use super::error::CaptureError;
 use super::jpeg::{Header, segment};
 use super::pace::Pace;
-use super::{CaptureError, Counts, Picture, Source, Wanted};
+use super::source::{Counts, Picture, Source, Wanted};
 use cv_picture::{Resolution, encode_with_restarts, letter};
 
 /// Height of a row of blocks, in pixels (4:2:0).

@@ -18,9 +18,9 @@ pub struct Gate {
     demand: Demand,
 }
 
-impl Gate {
-    /// Takes it that somebody watches, until told otherwise.
-    pub fn new() -> Self {
+impl Default for Gate {
+    /// Assumes that somebody watches, until [`Gate::demand`] says otherwise.
+    fn default() -> Self {
         Self {
             pace: Pace::default(),
             demand: Demand {
@@ -30,7 +30,9 @@ impl Gate {
             },
         }
     }
+}
 
+impl Gate {
     /// What viewers want has changed.
     pub fn demand(&mut self, demand: Demand) {
         self.demand = demand;

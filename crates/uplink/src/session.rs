@@ -23,11 +23,12 @@ use tokio_tungstenite::tungstenite::{self, Message};
 use super::error::UplinkError;
 use super::feed::{Drop, Feed};
 use super::gate::Gate;
+use super::link::{Link, Stop};
 use super::packet::{self, Engine, Handshake, Packet};
 use super::picture;
 use super::reduce::Reducer;
+use super::tutorial;
 use super::wire::Wire;
-use super::{Link, Stop, tutorial};
 use cv_picture::Frame;
 use cv_picture::{ShrinkError, Shrinker};
 
@@ -83,7 +84,7 @@ impl<'a> Session<'a> {
                 window: Window::default(),
                 clock: Clock::default(),
                 next_clock: Instant::now(),
-                gate: Gate::new(),
+                gate: Gate::default(),
                 cut_frames: false,
                 picture_open: false,
                 pong_due: false,

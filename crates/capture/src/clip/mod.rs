@@ -19,9 +19,10 @@ use std::time::Duration;
 
 use cv_protocol::Timestamp;
 
-use self::playlist::Playlist;
+use self::playlist::{Playlist, name};
+use super::error::CaptureError;
 use super::pace::Pace;
-use super::{CaptureError, Counts, Picture, Source};
+use super::source::{Counts, Picture, Source};
 
 /// What is kept in memory of one source, in bytes.
 const MEMORY_LIMIT: u64 = 64 << 20;
@@ -100,14 +101,6 @@ impl Source for ClipSource {
             repaired: self.playlist.repaired(),
             ..Counts::default()
         }
-    }
-}
-
-fn name(paths: &[PathBuf]) -> String {
-    match paths {
-        [one] => one.display().to_string(),
-        [first, rest @ ..] => format!("{} and {} more", first.display(), rest.len()),
-        [] => "no file".into(),
     }
 }
 

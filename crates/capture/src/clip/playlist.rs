@@ -8,10 +8,9 @@ use std::path::{Path, PathBuf};
 use bytes::Bytes;
 
 use super::avi::Avi;
-use super::name;
 use super::png;
 use super::storage::Storage;
-use crate::CaptureError;
+use crate::error::CaptureError;
 use crate::jpeg::{BadPicture, Checker, Usable};
 use crate::split::{PictureReader, Splitter};
 
@@ -340,6 +339,15 @@ fn file_error(path: &Path) -> impl Fn(io::Error) -> CaptureError + Copy {
     move |source| CaptureError::File {
         path: path.into(),
         source,
+    }
+}
+
+/// The files as a person reads them: the first one, and how many more.
+pub fn name(paths: &[PathBuf]) -> String {
+    match paths {
+        [one] => one.display().to_string(),
+        [first, rest @ ..] => format!("{} and {} more", first.display(), rest.len()),
+        [] => "no file".into(),
     }
 }
 

@@ -14,7 +14,8 @@ use super::mode::{
 };
 use super::raw::RawFormat;
 use super::sys::{self, Filled, Identity, Listed, Mapping, Negotiated, Node, Readiness};
-use crate::{CaptureError, Wanted};
+use crate::error::CaptureError;
+use crate::source::Wanted;
 use cv_picture::Resolution;
 
 /// Two with the driver and four on their way: to the slot, the uplink, the detector and a viewer

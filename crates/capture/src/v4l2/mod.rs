@@ -28,9 +28,10 @@ pub use self::mode::{FormatModes, Fourcc, Interval, Intervals, Modes, SizeModes,
 use self::buffers::{Buffers, Lent};
 use self::device::{Camera, Device, Setup};
 use self::sys::{Filled, Readiness, monotonic_now};
+use super::error::CaptureError;
 use super::jpeg::{BadPicture, Checker, Usable};
 use super::silence::Silence;
-use super::{CaptureError, Counts, Picture, Source, Wanted};
+use super::source::{Counts, Picture, Source, Wanted};
 
 /// How long a camera may be silent: the slowest mode of a webcam makes a picture a second, and the
 /// first one takes up to three.
