@@ -63,7 +63,7 @@ fn fixture(name: &str) -> PathBuf {
 fn steady(engine: EngineChoice, litert_lib: Option<PathBuf>) {
     let mut detector = Detector::load(&DetectorConfig {
         model: Some(fixture(
-            "../../../../models/ssd_mobilenet_v2_oid_fp16.tflite",
+            "../../../../models/ssdlite_mobilenet_v2_coco_int8.tflite",
         )),
         engine,
         litert_lib,
@@ -71,8 +71,17 @@ fn steady(engine: EngineChoice, litert_lib: Option<PathBuf>) {
         ..DetectorConfig::default()
     })
     .unwrap();
-    let pictures = ["cat-close.jpg", "astronaut.jpg", "coffee.jpg"]
-        .map(|name| std::fs::read(fixture("pictures").join(name)).unwrap());
+    // One will do where each takes seconds.
+    let names = ["cat-close.jpg", "astronaut.jpg", "coffee.jpg"];
+    let count = if engine == EngineChoice::TfLite {
+        1
+    } else {
+        names.len()
+    };
+    let pictures: Vec<Vec<u8>> = names[..count]
+        .iter()
+        .map(|name| std::fs::read(fixture("pictures").join(name)).unwrap())
+        .collect();
     let mut tracker = Tracker::new();
     let mut decoder = RgbDecoder::new();
     let mut found = Vec::new();

@@ -12,5 +12,5 @@ mod tracking;
 
 /// The model that is shipped.
 fn own_model() -> std::path::PathBuf {
-    setup::root().join("models/ssd_mobilenet_v2_oid_fp16.tflite")
+    setup::root().join("models/ssdlite_mobilenet_v2_coco_int8.tflite")
 }

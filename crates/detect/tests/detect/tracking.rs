@@ -1,8 +1,8 @@
 //! Identities on the demo clip: what the detector found in its frames (`scripts/make-detections`)
 //! goes through the tracker, and is compared with where the objects are (`scripts/make-clip`).
 //!
-//! The detector misses one of the two dogs in nearly half of the frames and reports some that are
-//! not there, which is what a tracker has to live with.
+//! The detector misses one of the two dogs in more than half of the frames, calls the tram a bus now
+//! and then and reports passers-by that nobody labelled, which is what a tracker has to live with.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -122,9 +122,9 @@ fn objects_of_the_clip_keep_their_identities() {
         let mut tracker = Tracker::new();
         let score = score(step, |found, at| tracker.update(found, at));
         println!("{rate}: {score:?}");
-        assert_eq!(score.objects, 6);
+        assert_eq!(score.objects, 9);
         // Else there would be little to keep.
-        assert!(score.seen.0 * 100 >= score.seen.1 * 80, "{rate}: {score:?}");
+        assert!(score.seen.0 * 100 >= score.seen.1 * 70, "{rate}: {score:?}");
         assert_eq!((score.switches, score.shared), (0, 0), "{rate}: {score:?}");
         assert_eq!(tracker.counts().found, score.identities as u64);
     }
