@@ -5,7 +5,7 @@
 
 import { CameraChooser } from './cameras.js';
 import { DetectionCard, textLines } from './card.js';
-import { RelayClock, pageNow } from './clock.js';
+import { RelayClock, now, pageNow, since } from './clock.js';
 import { setText } from './format.js';
 import { LatencyCard } from './latency.js';
 import { Pane } from './pane.js';
@@ -14,6 +14,11 @@ import { showNotice } from './notice.js';
 import { Socket } from './socket.js';
 
 const UPDATE_MS = 250;
+/**
+ * Updates that come so much late mean that the page slept: its machine, or the tab. The relay drops a
+ * page after ten seconds; and what was on its way is as old as the sleep.
+ */
+const ASLEEP_MS = 5000;
 /** Frames a second asked for each picture when many are side by side. */
 const WALL_MAX_FPS = 10;
 const WALL_FULL_RATE = 4;
@@ -36,6 +41,7 @@ let boxes = true;
 let repaint = 0;
 let letGo = false;
 let chosenAt = 0;
+let awakeAt = now();
 let shownChoice;
 
 const socket = new Socket(socketUrl(), '/web', {
@@ -99,6 +105,7 @@ function onLink(state, { retryAt = 0, message = '', reason = '' }) {
 }
 
 function onEvent(name, [first, second]) {
+  lookAwake();
   switch (name) {
     case 'frame':
       panes.get(first?.camera)?.frame(first, second);
@@ -244,8 +251,16 @@ function paint() {
   for (const pane of panes.values()) pane.paint();
 }
 
+/** Looks whether the page has slept. In a hidden tab, where nothing is watched, timers are slow anyway. */
+function lookAwake() {
+  const slept = since(awakeAt);
+  awakeAt = now();
+  if (slept > ASLEEP_MS && !document.hidden && socket.connected) socket.reopen();
+}
+
 function update() {
-  const relayNow = (clock.toRelay(pageNow()) ?? Date.now() * 1000) / 1000;
+  const relayUs = clock.toRelay(pageNow());
+  const relayNow = relayUs === null ? null : relayUs / 1000;
   for (const pane of panes.values()) {
     pane.update(link, cameras?.find(({ name }) => name === pane.name), relayNow);
   }
@@ -371,7 +386,9 @@ document.addEventListener('keydown', (event) => {
   else ({ l: () => setMode(!inStep), b: toggleBoxes, d: toggleTheme, f: toggleFull, s: save })[event.key]?.();
 });
 document.addEventListener('visibilitychange', () => {
+  awakeAt = now();
   if (document.hidden) unwatchAll();
+  else if (socket.silent) socket.reopen();
   else if (!socket.connected) socket.open();
   else watchAll();
 });
@@ -415,6 +432,9 @@ Object.defineProperty(window, 'cv', {
 });
 
 setMode(inStep);
-setInterval(update, UPDATE_MS);
+setInterval(() => {
+  lookAwake();
+  update();
+}, UPDATE_MS);
 socket.open();
 update();

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use cv_protocol::{Stats, Timestamp};
+use cv_protocol::{Moment, Stats};
 
 use cv_capture::Counts;
 use cv_detect::TrackCounts;
@@ -26,6 +26,8 @@ pub struct Meters {
     objects_found: AtomicU64,
     objects_lost: AtomicU64,
     camera: Mutex<Camera>,
+    /// Why the newest searched frame could not be searched; `None` if it could.
+    search_fault: Mutex<Option<String>>,
 }
 
 /// The state of the camera.
@@ -34,7 +36,7 @@ pub struct Camera {
     /// What is open, for a person to read; empty before the first time.
     pub description: String,
     /// What is wrong, and since when; `None` while pictures come.
-    pub fault: Option<(String, Timestamp)>,
+    pub fault: Option<(String, Moment)>,
     /// Pictures lost by sources that are closed now, and by the open one.
     closed: Counts,
     open: Counts,
@@ -52,7 +54,7 @@ impl Meters {
     }
 
     /// Pictures come; returns what was wrong until now.
-    pub fn camera_works(&self, counts: Counts) -> Option<(String, Timestamp)> {
+    pub fn camera_works(&self, counts: Counts) -> Option<(String, Moment)> {
         let mut camera = self.lock();
         camera.open = counts;
         camera.fault.take()
@@ -70,10 +72,26 @@ impl Meters {
         let (before, since) = camera
             .fault
             .take()
-            .unwrap_or_else(|| (String::new(), Timestamp::now()));
+            .unwrap_or_else(|| (String::new(), Moment::now()));
         let changed = before != reason;
         camera.fault = Some((reason, since));
         changed
+    }
+
+    /// A frame was searched, or could not be for this reason.
+    pub fn searched(&self, fault: Option<String>) {
+        *self
+            .search_fault
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = fault;
+    }
+
+    /// Why the newest frame could not be searched.
+    pub fn search_fault(&self) -> Option<String> {
+        self.search_fault
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     /// How many objects came and left since the start.
@@ -160,7 +178,7 @@ impl Sampler {
             objects_lost: meters.objects_lost.load(Ordering::Relaxed),
             rss_mb: resident_mb().unwrap_or_default(),
             temp_c: temperature(),
-            camera_gone_since_us: camera.fault.as_ref().map(|&(_, since)| since),
+            camera_gone_since_us: camera.fault.as_ref().map(|(_, since)| since.timestamp()),
             camera_fault: camera.fault.map(|(reason, _)| reason),
             ..Stats::default()
         }

@@ -132,6 +132,7 @@ async fn publish(publisher: &Publisher, feed: &Feed, link: &Link) {
                         width: frame.resolution.width,
                         height: frame.resolution.height,
                         bytes: None,
+                        paced: Some(feed.paced()),
                         annotated: false,
                     };
                     publisher

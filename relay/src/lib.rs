@@ -16,6 +16,7 @@
 
 pub mod cli;
 mod config;
+mod descriptors;
 mod http;
 pub mod hub;
 mod jpeg;

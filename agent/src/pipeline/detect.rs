@@ -89,9 +89,11 @@ pub fn run(
                 if before == 0 {
                     log::warn!("Frame {seq}: {err}; further ones are counted only");
                 }
+                shared.meters.searched(Some(err.to_string()));
                 continue;
             }
         };
+        shared.meters.searched(None);
         if track {
             tracker.update(&mut found, captured_at);
         }

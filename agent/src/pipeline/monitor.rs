@@ -61,7 +61,10 @@ impl<'a> Monitor<'a> {
             None => format!("{:.1} fps to {}", stats.stream_fps, self.destination),
         };
         let detection = match shared.to_detect {
-            Some(_) => format!("{:.1} searched per second", stats.detect_fps),
+            Some(_) => match shared.meters.search_fault() {
+                Some(fault) => format!("frames cannot be searched: {fault}"),
+                None => format!("{:.1} searched per second", stats.detect_fps),
+            },
             None => "no detection".into(),
         };
         supervisor::status(&format!("{}: {source}; {relay}; {detection}", self.camera));

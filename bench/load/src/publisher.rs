@@ -30,14 +30,14 @@ pub async fn connect(args: &ViewArgs, camera: &str) -> Result<Publisher> {
         token: None,
         version: "load".into(),
     };
-    let connection = Connection::open(
-        &args.url,
-        Some(NAMESPACE_AGENTS),
-        Some(serde_json::to_value(auth)?),
-        Slowness::default(),
-    )
-    .await
-    .context("the publisher cannot connect")?;
+    let (namespace, auth) = match args.wire {
+        // Its one handler is on the default namespace.
+        Wire::Tutorial => ("/", None),
+        _ => (NAMESPACE_AGENTS, Some(serde_json::to_value(auth)?)),
+    };
+    let connection = Connection::open(&args.url, Some(namespace), auth, Slowness::default())
+        .await
+        .context("the publisher cannot connect")?;
     Ok(Publisher { connection })
 }
 
@@ -65,6 +65,7 @@ impl Publisher {
                         width: WIDTH.into(),
                         height: HEIGHT.into(),
                         bytes: None,
+                        paced: None,
                         annotated: false,
                     };
                     seq += 1;

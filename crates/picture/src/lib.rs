@@ -15,6 +15,7 @@ mod encode;
 mod frame;
 pub mod huffman;
 mod letters;
+mod scaled;
 
 pub use decode::{DecodeError, Rgb, RgbDecoder};
 pub use encode::{

@@ -50,6 +50,10 @@ pub struct FrameMeta {
     /// relay that said [`Demand::cut_frames`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bytes: Option<u64>,
+    /// Frames of this connection so far that were left out because nobody asked for so many a second,
+    /// so that the gap that they leave in `seq` is not taken for a loss.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub paced: Option<u64>,
     /// Whether boxes are drawn into the picture.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub annotated: bool,
@@ -175,6 +179,7 @@ mod tests {
             width: 640,
             height: 480,
             bytes: None,
+            paced: None,
             annotated: false,
         };
         assert_eq!(

@@ -7,11 +7,12 @@
 
 mod agent;
 mod clock;
+mod steady;
 pub mod tutorial;
 mod viewer;
 
 pub use agent::{Ack, AgentAuth, Demand, Detections, FrameMeta, Object, Stats};
-pub use clock::{ClockExchange, Timestamp};
+pub use clock::{ClockExchange, ClockSet, Moment, Timestamp};
 pub use viewer::{
     CameraInfo, CameraState, Shown, Text, Unwatch, ViewerDetections, ViewerFrameMeta, ViewerStats,
     Watch,

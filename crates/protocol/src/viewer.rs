@@ -121,6 +121,7 @@ mod tests {
                 width: 3,
                 height: 4,
                 bytes: None,
+                paced: None,
                 annotated: true,
             },
             received_us: Timestamp(5),

@@ -11,7 +11,7 @@ use socketioxide::socket::{DisconnectReason, Socket};
 
 use super::{Greeter, On, answer_clock, argument, attachment, describe, refuse, say_last_words};
 use crate::config::admits;
-use crate::hub::{FrameRefused, Hub, Publisher};
+use crate::hub::{FrameRefused, Hub, Publisher, TAKEN_OVER};
 use crate::tutorial;
 
 /// The name of a tutorial's client, which cannot tell one.
@@ -64,7 +64,7 @@ fn admit_agent(hub: &Arc<Hub>, socket: &Arc<Socket>, auth: &AgentAuth) -> Result
         .publish(&auth.camera, move |reason| {
             if let Some(socket) = evicted.upgrade() {
                 log::warn!("agent {} dropped: {reason}", describe(&socket));
-                say_last_words(socket.into(), reason);
+                say_last_words(socket.into(), reason, reason != TAKEN_OVER);
             }
         })
         .map_err(|err| err.to_string())?;
@@ -88,7 +88,12 @@ fn admit_agent(hub: &Arc<Hub>, socket: &Arc<Socket>, auth: &AgentAuth) -> Result
             let jpeg = attachment(value).ok_or("the picture is missing")?;
             match publisher.frame(meta, jpeg) {
                 Ok(())
-                | Err(FrameRefused::OutOfOrder | FrameRefused::NotJpeg | FrameRefused::Cut) => {
+                | Err(
+                    FrameRefused::OutOfOrder
+                    | FrameRefused::NotJpeg
+                    | FrameRefused::Cut
+                    | FrameRefused::LeftOver,
+                ) => {
                     // A frame that was dropped needs no place in the agent's window either. A socket
                     // that is full or closing cannot take the acknowledgement; the next covers it.
                     let _ = socket.emit(event::ACK, &Ack { seq: meta.seq });
@@ -254,6 +259,7 @@ fn take_tutorial_frame(
         height: picture.height,
         // The tutorial draws its boxes into the picture.
         bytes: None,
+        paced: None,
         annotated: true,
     };
     camera.next_seq += 1;
@@ -274,7 +280,7 @@ fn publish_tutorial_camera(hub: &Arc<Hub>, socket: &Arc<Socket>) -> Result<Publi
         .publish(&name, move |reason| {
             if let Some(socket) = evicted.upgrade() {
                 log::warn!("agent {} dropped: {reason}", describe(&socket));
-                say_last_words(socket.into(), reason);
+                say_last_words(socket.into(), reason, reason != TAKEN_OVER);
             }
         })
         .map_err(|err| err.to_string())?;

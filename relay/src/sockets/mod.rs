@@ -186,19 +186,29 @@ fn answer_clock(socket: &Arc<Socket>) {
 fn refuse(hub: &Hub, socket: &Arc<Socket>, reason: &str) {
     hub.metrics.refused.add(1);
     log::warn!("{} {} refused: {reason}", socket.ns(), describe(socket));
-    say_last_words(socket.clone().into(), reason);
+    say_last_words(socket.clone().into(), reason, false);
 }
 
 #[derive(serde::Serialize)]
 struct LastWords<'a> {
     message: &'a str,
+    /// Whether the peer may come back at once.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    again: bool,
 }
 
-/// Sends `refused`, disconnects, and cuts the connection even if the peer does not read.
-fn say_last_words(socket: SocketRef, reason: &str) {
+/// Sends `refused`, disconnects, and cuts the connection even if the peer does not read. `again` is
+/// whether the peer may come back at once.
+fn say_last_words(socket: SocketRef, reason: &str, again: bool) {
     let peer = Peer::of(&socket.req_parts().extensions).cloned();
     // If the socket is full, the connection is cut all the same.
-    let _ = socket.emit(event::REFUSED, &LastWords { message: reason });
+    let _ = socket.emit(
+        event::REFUSED,
+        &LastWords {
+            message: reason,
+            again,
+        },
+    );
     let _ = socket.disconnect();
     if let Some(peer) = peer {
         peer.cut_after(LAST_WORDS);

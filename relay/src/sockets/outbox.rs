@@ -1,7 +1,7 @@
 //! The hub's way to viewers' sockets.
 
 use bytes::{BufMut as _, Bytes, BytesMut};
-use cv_protocol::{CameraInfo, NAMESPACE_VIEWERS, event, tutorial};
+use cv_protocol::{CameraInfo, ClockSet, NAMESPACE_AGENTS, NAMESPACE_VIEWERS, event, tutorial};
 use futures_util::FutureExt as _;
 use socketioxide::SocketIo;
 use socketioxide::operators::BroadcastOperators;
@@ -64,13 +64,24 @@ impl Outbox for SocketOutbox {
         }
     }
 
+    fn send_clock_set(&self, set: ClockSet) {
+        for namespace in [NAMESPACE_AGENTS, NAMESPACE_VIEWERS] {
+            if let Some(everybody) = self.io.of(namespace) {
+                let _ = everybody
+                    .broadcast()
+                    .emit(event::CLOCK, &set)
+                    .now_or_never();
+            }
+        }
+    }
+
     fn disconnect(&self, recipient: &Recipient, reason: &str) {
         let Some(viewers) = self.viewers() else {
             return;
         };
         for socket in viewers.within(vec![recipient.room.clone()]).sockets() {
             log::warn!("viewer {} dropped: {reason}", super::describe(&socket));
-            super::say_last_words(socket, reason);
+            super::say_last_words(socket, reason, true);
         }
     }
 }

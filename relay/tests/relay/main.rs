@@ -11,6 +11,8 @@ mod client;
 mod flow;
 mod http;
 mod in_process;
+mod pauses;
 mod program;
+mod restart;
 mod rust_socketio_client;
 mod tutorial;

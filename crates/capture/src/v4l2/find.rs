@@ -3,13 +3,15 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use serde::{Deserialize, Serialize};
+
 use super::sys::{self, Identity, Node};
 
 /// What tells a camera from others when its device files have new numbers.
 ///
 /// They do get new ones: a picture that is still on its way when the cable is pulled keeps the old
 /// number in use until it is dropped.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Fingerprint {
     /// Under `/dev/v4l/by-id`: it names the model and the serial number. udev makes it a moment
     /// after the device file, so it may be unknown.
@@ -124,13 +126,13 @@ pub fn user_of(device: &Path) -> Option<String> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::thread;
     use std::time::{Duration, Instant};
 
     use super::*;
 
-    fn fingerprint(card: &str, stable_name: Option<&Path>) -> Fingerprint {
+    pub fn fingerprint(card: &str, stable_name: Option<&Path>) -> Fingerprint {
         Fingerprint {
             stable_name: stable_name.map(PathBuf::from),
             identity: Identity {

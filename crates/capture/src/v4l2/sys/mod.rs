@@ -17,6 +17,8 @@ use std::path::Path;
 use std::ptr;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use self::abi::*;
 pub use self::abi::{
     CAP_META_CAPTURE, CAP_STREAMING, CAP_VIDEO_CAPTURE, CAP_VIDEO_CAPTURE_MPLANE, CAP_VIDEO_M2M,
@@ -32,7 +34,7 @@ pub struct Node {
 }
 
 /// What a device says of itself.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, Eq)]
 pub struct Identity {
     /// For example `uvcvideo`.
     pub driver: String,
