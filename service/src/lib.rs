@@ -28,10 +28,12 @@
 
 pub mod logging;
 mod settings;
+mod state;
 pub mod supervisor;
 pub mod value;
 
 pub use settings::{Program, SettingsError};
+pub use state::{service_state_dir, state_dir};
 
 /// Exit status for settings that cannot work (`EX_CONFIG`); the units do not restart on it.
 pub const EXIT_CONFIG: u8 = 78;

@@ -24,6 +24,7 @@ const MAX_VERSION: usize = 40;
 pub struct Asking {
     access: Arc<Access>,
     code: String,
+    name: String,
 }
 
 impl Access {
@@ -68,6 +69,7 @@ impl Access {
         Ok(Asking {
             access: self.clone(),
             code,
+            name: name.to_owned(),
         })
     }
 
@@ -94,6 +96,12 @@ impl Asking {
     #[must_use]
     pub fn code(&self) -> &str {
         &self.code
+    }
+
+    /// The camera's name that it asks for.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
     }
 
     /// What a person has decided, if somebody has: whether the agent is accepted.

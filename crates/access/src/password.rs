@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use argon2::Argon2;
 use argon2::password_hash::{PasswordHasher as _, PasswordVerifier as _, phc::PasswordHash};
+use subtle::ConstantTimeEq as _;
 use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 
@@ -75,6 +76,12 @@ impl Password {
                     .verify_password(self.0.as_bytes(), &hash)
                     .is_ok()
             })
+    }
+}
+
+impl PartialEq for Password {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.as_bytes().ct_eq(other.0.as_bytes()).into()
     }
 }
 

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use crate::Access;
 use crate::error::AccessError;
 use crate::failures::{Failing, Failures};
-use crate::model::{Cameras, Role, Session, User, now_us};
+use crate::model::{Cameras, Role, Session, now_us};
 use crate::password::Password;
 use crate::secret::{Kind, Secret};
 
@@ -156,23 +156,23 @@ impl Access {
     pub async fn change_password(
         &self,
         failures: &Failures,
-        user: &User,
+        name: &str,
         session: i64,
         old: Password,
         new: Password,
     ) -> Result<(), AccessError> {
-        let named = Failing::name(&user.name);
+        let named = Failing::name(name);
         if let Some(wait) = failures.wait(&named) {
             return Err(AccessError::TooManyFailures(wait));
         }
-        let name = user.name.clone();
-        let known = self.run(move |store| store.password_of(&name)).await?;
+        let name = name.to_owned();
+        let person = name.clone();
+        let known = self.run(move |store| store.password_of(&person)).await?;
         let hash = known.map(|(_, hash)| hash);
         if !self.passwords.verify(old, hash).await? {
             failures.note(named);
             return Err(AccessError::WrongPassword);
         }
-        let name = user.name.clone();
         self.set_password(name.clone(), name, new, Some(session))
             .await
     }

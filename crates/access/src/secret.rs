@@ -130,7 +130,13 @@ impl SharedSecret {
     /// Whether `offered` is the secret, in constant time.
     #[must_use]
     pub fn matches(&self, offered: &str) -> bool {
-        self.0 == Digest::of(offered)
+        self.is(&Digest::of(offered))
+    }
+
+    /// Whether this is the secret's digest, in constant time.
+    #[must_use]
+    pub fn is(&self, offered: &Digest) -> bool {
+        self.0 == *offered
     }
 }
 

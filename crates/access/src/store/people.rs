@@ -46,9 +46,8 @@ pub(super) fn users(db: &Connection) -> Result<HashMap<i64, User>, AccessError> 
 }
 
 pub(super) fn sessions(db: &Connection) -> Result<HashMap<Digest, Session>, AccessError> {
-    let mut query = db.prepare(
-        "SELECT secret, id, user, created_us, seen_us, address, browser FROM sessions",
-    )?;
+    let mut query =
+        db.prepare("SELECT secret, id, user, created_us, seen_us, address, browser FROM sessions")?;
     let rows = query.query_map([], |row| {
         let session = Session {
             id: row.get(1)?,

@@ -13,9 +13,8 @@ use crate::secret::{Digest, Kind, Secret};
 const MOST_TOKENS: i64 = 1000;
 
 pub(super) fn all(db: &Connection) -> Result<HashMap<Digest, ApiToken>, AccessError> {
-    let mut query = db.prepare(
-        "SELECT secret, scope, name, created_us, created_by, expires_us FROM tokens",
-    )?;
+    let mut query =
+        db.prepare("SELECT secret, scope, name, created_us, created_by, expires_us FROM tokens")?;
     let rows = query.query_map([], |row| {
         let token = ApiToken {
             name: row.get(2)?,
