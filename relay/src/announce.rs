@@ -69,7 +69,7 @@ fn announce_set_up(doors: &Doors, address: SocketAddr) {
     };
     log::warn!(
         "there is no administrator yet, so nobody can watch: {from_here}open http://{}/#set-up={} (it works once), \
-         or run cv-relay user add --admin NAME; with --open everyone may watch and bring cameras, as before version 0.2",
+         or run cv-relay user add --admin NAME; with --open everyone may watch and bring cameras, as with earlier versions",
         SocketAddr::new(ip, port),
         link.expose(),
     );

@@ -4,7 +4,8 @@ use log::LevelFilter;
 use systemd_journal_logger::{JournalLog, connected_to_journal};
 
 /// Starts logging at `level`; messages of libraries only from `warn` on unless `level` is finer
-/// than `info`.
+/// than `info`, and never finer than `debug`: below that they print what they send and receive,
+/// passwords and keys included.
 ///
 /// Under systemd a record's key-value pairs become fields of the journal entry
 /// (`journalctl CAMERA=front-door`), with `fields` added to each.
@@ -26,11 +27,17 @@ pub fn init(level: LevelFilter, fields: &[(&str, &str)]) {
     let _ = builder.try_init();
 }
 
-const OWN_TARGETS: [&str; 4] = ["cv_agent", "cv_relay", "cv_service", "cv_protocol"];
+const OWN_TARGETS: [&str; 5] = [
+    "cv_access",
+    "cv_agent",
+    "cv_protocol",
+    "cv_relay",
+    "cv_service",
+];
 
 fn library_level(level: LevelFilter) -> LevelFilter {
     if level > LevelFilter::Info {
-        level
+        LevelFilter::Debug
     } else {
         level.min(LevelFilter::Warn)
     }
@@ -74,5 +81,6 @@ mod tests {
         assert_eq!(library_level(LevelFilter::Info), LevelFilter::Warn);
         assert_eq!(library_level(LevelFilter::Error), LevelFilter::Error);
         assert_eq!(library_level(LevelFilter::Debug), LevelFilter::Debug);
+        assert_eq!(library_level(LevelFilter::Trace), LevelFilter::Debug);
     }
 }

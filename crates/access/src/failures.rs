@@ -18,23 +18,25 @@ const MOST_KEYS: usize = 4096;
 /// Who fails: an address (of IPv6 its /64, which is what one customer has) or a name.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Failing {
-    /// Attempts from here.
+    /// Attempts to sign in from here.
     Address(IpAddr),
+    /// Tokens offered from here: a program with an old one must not keep people from signing in.
+    Token(IpAddr),
     /// Attempts as this person, in lower case.
     Name(String),
 }
 
 impl Failing {
-    /// The key of an address.
+    /// The key of an address from which people sign in.
     #[must_use]
     pub fn address(address: IpAddr) -> Self {
-        Self::Address(match address.to_canonical() {
-            IpAddr::V6(v6) => {
-                let [a, b, c, d, ..] = v6.segments();
-                IpAddr::V6(Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0))
-            }
-            v4 => v4,
-        })
+        Self::Address(customer(address))
+    }
+
+    /// The key of an address from which programs offer tokens.
+    #[must_use]
+    pub fn token(address: IpAddr) -> Self {
+        Self::Token(customer(address))
     }
 
     /// The key of a person's name.
@@ -42,6 +44,17 @@ impl Failing {
     pub fn name(name: &str) -> Self {
         // What is too long is nobody's name, and must not fill the table.
         Self::Name(name.chars().take(64).flat_map(char::to_lowercase).collect())
+    }
+}
+
+/// The network that one customer has.
+fn customer(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(v6) => {
+            let [a, b, c, d, ..] = v6.segments();
+            IpAddr::V6(Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0))
+        }
+        v4 => v4,
     }
 }
 

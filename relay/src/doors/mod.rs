@@ -205,11 +205,9 @@ impl Doors {
                 "open the set-up link that the relay printed at its start, or this page as localhost on the relay's own machine",
             )),
             Some(link) => {
-                self.slow(offered)?;
                 if Digest::of(link) == secret.digest() {
                     return Ok(());
                 }
-                self.failures.note(Failing::address(offered.address()));
                 Err(Denied::forbidden(
                     "this set-up link is not valid any more; the relay prints a new one at each start",
                 ))
@@ -217,11 +215,16 @@ impl Doors {
         }
     }
 
+    /// Only what people made up can be guessed: the tokens from the settings.
     fn slow(&self, offered: &Offered) -> Result<(), Denied> {
-        match self.failures.wait(&Failing::address(offered.address())) {
+        match self.failures.wait(&Failing::token(offered.address())) {
             Some(wait) => Err(Denied::slow(wait)),
             None => Ok(()),
         }
+    }
+
+    fn note_failure(&self, offered: &Offered) {
+        self.failures.note(Failing::token(offered.address()));
     }
 
     /// Whether no door that has no token is closed to whoever offers this.
@@ -233,9 +236,8 @@ impl Doors {
         }
     }
 
-    /// What may be seen and done, without noting failures; used again while a connection lasts.
-    fn look(&self, offered: &Offered) -> Option<Grant> {
-        let snapshot = self.snapshot();
+    /// Who offers a session or a token that is a secret of its own.
+    fn recognise(&self, offered: &Offered, snapshot: &Snapshot) -> Option<Grant> {
         let now = now_us();
         if let Some(secret) = &offered.session
             && let Some((session, user)) = snapshot.session(secret, now)
@@ -245,16 +247,25 @@ impl Doors {
             }
             return Some(Grant::user(user, session.id));
         }
-        if let Some(offer) = &offered.token {
-            if self.viewer_token.is_some_and(|token| token.is(offer)) {
-                return Some(Grant::everything(Who::SharedToken));
-            }
-            if let Some(token) = snapshot.token(offer, now) {
-                return Some(Grant::token(token));
-            }
+        let token = snapshot.token(offered.token.as_ref()?, now)?;
+        Some(Grant::token(token))
+    }
+
+    /// What may be seen and done; used again while a connection lasts.
+    fn look(&self, offered: &Offered) -> Option<Grant> {
+        let snapshot = self.snapshot();
+        if let Some(grant) = self.recognise(offered, &snapshot) {
+            return Some(grant);
         }
-        (self.viewer_token.is_none() && self.is_open_to(offered, &snapshot))
-            .then(|| Grant::everything(Who::Anyone))
+        match (&self.viewer_token, &offered.token) {
+            (Some(token), Some(offer)) if token.is(offer) => {
+                Some(Grant::everything(Who::SharedToken))
+            }
+            (None, _) if self.is_open_to(offered, &snapshot) => {
+                Some(Grant::everything(Who::Anyone))
+            }
+            _ => None,
+        }
     }
 
     /// Whether somebody may watch, and what.
@@ -263,15 +274,15 @@ impl Doors {
     ///
     /// [`Denied`] says what is missing.
     pub fn view(&self, offered: &Offered) -> Result<Grant, Denied> {
-        if offered.token.is_some() {
-            // A token may be weak, if a person made it up: guesses are slowed.
+        let guesses = self.viewer_token.is_some() && offered.token.is_some();
+        if guesses && self.recognise(offered, &self.snapshot()).is_none() {
             self.slow(offered)?;
         }
         if let Some(grant) = self.look(offered) {
             return Ok(grant);
         }
-        if offered.token.is_some() {
-            self.failures.note(Failing::address(offered.address()));
+        if guesses {
+            self.note_failure(offered);
         }
         Err(Denied::unknown(self.missing(offered)))
     }
@@ -406,13 +417,14 @@ impl Doors {
     ///
     /// [`Denied`] with the reason; also if it would have to wait and cannot.
     pub fn agent(&self, offered: &Offered, claim: &Claim) -> Result<Admission, Denied> {
-        if claim.token.is_some() || claim.key.is_some() {
+        let guesses = self.agent_token.is_some() && claim.token.is_some();
+        if guesses && !self.snapshot().agents.contains_key(&claim.camera) {
             self.slow(offered)?;
         }
         let refusal = match self.know_agent(offered, claim) {
             Known::Yes => return Ok(Admission::Welcome),
             Known::WrongToken => {
-                self.failures.note(Failing::address(offered.address()));
+                self.note_failure(offered);
                 return Err(Denied::forbidden(BAD_AGENT_TOKEN));
             }
             Known::Revoked => {
@@ -478,7 +490,7 @@ impl Doors {
                 if token.is(offer) {
                     return Ok(());
                 }
-                self.failures.note(Failing::address(offered.address()));
+                self.note_failure(offered);
                 Err(Denied::forbidden(BAD_AGENT_TOKEN))
             }
             (Some(_), None) => Err(Denied::forbidden(BAD_AGENT_TOKEN)),
@@ -515,6 +527,3 @@ enum Known {
     /// Why not.
     Not(&'static str),
 }
-
-#[cfg(test)]
-mod tests;
