@@ -8,7 +8,7 @@ const LABEL_HEIGHT = 20;
 const PADDING = 6;
 
 /** Start value of the hash, searched for: it puts the commonest classes' hues far apart. */
-const HUE_SEED = 2153144;
+const HUE_SEED = 608530;
 
 /** A class has the same colour on every page: its hue (0 to 359) is a hash (FNV-1a) of its name. */
 export function classHue(label) {

@@ -8,14 +8,14 @@ use cv_service::Program;
 use cv_service::value::{number, text};
 use log::LevelFilter;
 
-use crate::bench_command::BenchArgs;
-use crate::cameras::CamerasArgs;
-use crate::capture::SourceSpec;
-use crate::detect::DetectorArgs;
-use crate::detect_command::DetectArgs;
-use crate::frame::Resolution;
-use crate::model_command::ModelArgs;
-use crate::uplink::Wire;
+use crate::commands::bench::BenchArgs;
+use crate::commands::cameras::CamerasArgs;
+use crate::commands::detect::DetectArgs;
+use crate::commands::model::ModelArgs;
+use cv_capture::SourceSpec;
+use cv_detect::DetectorArgs;
+use cv_picture::Resolution;
+use cv_uplink::Wire;
 
 /// Where the agent's settings come from.
 pub const PROGRAM: Program = Program {

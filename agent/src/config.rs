@@ -7,11 +7,12 @@ use std::time::Duration;
 
 use cv_protocol::{AgentAuth, check_camera_name};
 
-use crate::capture::{SourceSpec, Wanted};
 use crate::cli::{RunArgs, TestHook};
-use crate::detect::DetectorConfig;
-use crate::frame::Resolution;
-use crate::uplink::{Endpoint, StreamerConfig, Wire};
+use crate::streamer::StreamerConfig;
+use cv_capture::{SourceSpec, Wanted};
+use cv_detect::DetectorConfig;
+use cv_picture::Resolution;
+use cv_uplink::{Endpoint, Wire};
 
 /// Settings of `cv-agent run`.
 #[derive(Clone, Debug)]

@@ -1,31 +1,22 @@
-//! Captures a camera, finds objects in the newest picture and streams both to cv-relay.
+//! The agent: settings, subcommands, and the pipeline that joins the crates below it.
 //!
 //! ```text
-//! capture --(newest frame)--+--> uplink --JPEG, boxes, stats--> relay
-//!                           '--> detect ----^
+//! cv-capture --(newest frame)--+--> cv-uplink --JPEG, detections, stats--> relay
+//!                              |        or streamer (the relay's library in this process)
+//!                              '--> cv-detect ----^
 //! ```
 //!
 //! Threads: `capture` waits for the source, `detect` computes, and the main thread has the network,
 //! signals and one tick a second. A runtime's workers and one thread for pictures that must be made
 //! smaller come on top, where they are needed.
 //!
-//! [`pipeline`] runs the threads, [`uplink`] speaks to the relay, [`mod@capture`] and
-//! [`mod@detect`] deliver frames and what is in them.
+//! [`cli`] is what the user typed and [`config`] what the program may rely on; [`commands`] holds
+//! the subcommands, [`pipeline`] is the default one, `run`.
 
-pub mod annotate;
-pub mod bench_command;
-pub mod cameras;
-pub mod capture;
 pub mod cli;
+pub mod commands;
 pub mod config;
-pub mod detect;
-pub mod detect_command;
-pub mod encode;
-pub mod frame;
-mod huffman;
-pub mod model_command;
 pub mod pipeline;
 mod priority;
-pub mod slot;
 mod stats;
-pub mod uplink;
+mod streamer;

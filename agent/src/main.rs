@@ -4,8 +4,8 @@ use std::process::ExitCode;
 
 use cv_agent::cli::{Cli, Command, PROGRAM, RunArgs};
 use cv_agent::config::Config;
-use cv_agent::detect::DetectError;
-use cv_agent::{bench_command, cameras, detect_command, model_command, pipeline};
+use cv_agent::{commands, pipeline};
+use cv_detect::DetectError;
 use cv_service::{EXIT_CONFIG, SettingsError, logging};
 use log::LevelFilter;
 
@@ -20,10 +20,10 @@ fn main() -> ExitCode {
         Some(command) => {
             logging::init(LevelFilter::Warn, &[]);
             match command {
-                Command::Cameras(args) => cameras::run(args),
-                Command::Detect(args) => detect_command::run(args),
-                Command::Model(args) => model_command::run(args),
-                Command::Bench(args) => bench_command::run(args),
+                Command::Cameras(args) => commands::cameras::run(args),
+                Command::Detect(args) => commands::detect::run(args),
+                Command::Model(args) => commands::model::run(args),
+                Command::Bench(args) => commands::bench::run(args),
                 Command::Run(_) => Ok(()),
                 Command::Completions { shell } => {
                     let mut command = PROGRAM.command::<Cli>();
@@ -81,7 +81,5 @@ fn read_again() -> Result<Config, String> {
 
 /// Whether trying again is useless until somebody changes the settings.
 fn is_bad_setting(err: &anyhow::Error) -> bool {
-    err.is::<SettingsError>()
-        || err.is::<DetectError>()
-        || err.is::<cv_agent::capture::CaptureError>()
+    err.is::<SettingsError>() || err.is::<DetectError>() || err.is::<cv_capture::CaptureError>()
 }

@@ -8,8 +8,8 @@ use std::time::Instant;
 
 use cv_protocol::{Stats, Timestamp};
 
-use crate::capture::Counts;
-use crate::detect::TrackCounts;
+use cv_capture::Counts;
+use cv_detect::TrackCounts;
 
 /// What the threads count.
 #[derive(Debug, Default)]

@@ -25,16 +25,16 @@ export async function run({ seconds }) {
     what, unit, ours: mine, others: { [name]: other }, ...(bound ? { bound, met } : {}),
   });
   return [
-    row('without detection: processor time per picture', 'ms', plain.client.msPerPicture, theirPlain.client.msPerPicture, '< 1', plain.client.msPerPicture < 1),
+    row('without detection: processor time per frame', 'ms', plain.client.msPerPicture, theirPlain.client.msPerPicture, '< 1', plain.client.msPerPicture < 1),
     row('without detection: resident memory', 'MB', plain.client.mb, theirPlain.client.mb, '< 40', plain.client.mb < 40),
-    row('without detection: pictures at the viewer', 'fps', plain.fps.min, theirPlain.fps.min),
+    row('without detection: frames at the viewer', 'fps', plain.fps.min, theirPlain.fps.min),
     row('with detection: processor use', '% of one core', detecting.client.percent, theirDetecting.client.percent),
     row('with detection: detections a second', '', detections, theirDetecting.fps.min),
     row('with detection: processor time per detection, streaming included', 'ms', (detecting.client.percent * 10) / detections, (theirDetecting.client.percent * 10) / theirDetecting.fps.min),
     row('with detection: resident memory', 'MB', detecting.client.mb, theirDetecting.client.mb),
-    row('with detection: pictures at the viewer', 'fps', detecting.fps.min, theirDetecting.fps.min),
+    row('with detection: frames at the viewer', 'fps', detecting.fps.min, theirDetecting.fps.min),
     ...stages.map(({ stage, median_ms: ms }) => ({ what: `stage by itself (cv-agent bench, median): ${stage}`, unit: 'ms', ours: ms })),
-    row('bytes per picture to the viewer', 'kB', plain.kb_per_frame, theirPlain.kb_per_frame),
+    row('bytes per frame to the viewer', 'kB', plain.kb_per_frame, theirPlain.kb_per_frame),
   ];
 }
 

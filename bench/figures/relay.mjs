@@ -3,7 +3,7 @@ import { load, startBare, startNodeRelay, startRelay, startTutorialServer } from
 
 const BYTES = 40_000;
 
-export const title = 'Relay: processor time, rates and memory (40 kB pictures; ours acknowledged by every viewer)';
+export const title = 'Relay: processor time, rates and memory (40 kB frames; ours acknowledged by every viewer)';
 
 /** Two measurements of one server as one: the mean cost, the worse of everything else. */
 function together([first, second]) {
@@ -73,7 +73,7 @@ export async function run({ seconds }) {
   });
   const bounded = (what, unit, value, bound, met) => ({ what, unit, ours: value, bound, met });
   return [
-    row('processor time per delivered picture, 100 viewers x 30 fps', 'us', cost),
+    row('processor time per delivered frame, 100 viewers x 30 fps', 'us', cost),
     bounded('ours over the bare write loop', '', cost(ours) / cost(bare), '<= 2.4', cost(ours) <= 2.4 * cost(bare)),
     bounded('Node socket.io over ours', '', cost(node) / cost(ours), '>= 1.5', cost(node) >= 1.5 * cost(ours)),
     // What it spends once for each picture is shared by ten: the better of the two for the tutorial.
@@ -83,7 +83,7 @@ export async function run({ seconds }) {
     row('delay, median', 'ms', ({ delay_ms: delay }) => delay.p50),
     row('delay, 99th percentile', 'ms', ({ delay_ms: delay }) => delay.p99),
     bounded('slowest of 300 viewers at 15 fps', 'fps', many.fps.min, '>= 14', many.fps.min >= 14),
-    { what: 'processor time per delivered picture, 300 viewers', unit: 'us', ours: cost(many) },
+    { what: 'processor time per delivered frame, 300 viewers', unit: 'us', ours: cost(many) },
     bounded('memory per idle viewer (300)', 'kB', idle.server.kb_per_viewer, '< 60', idle.server.kb_per_viewer < 60),
     bounded('memory per watching viewer (100)', 'kB', ours.server.kb_per_viewer, '< 250', ours.server.kb_per_viewer < 250),
     row('memory of the process', 'MB', ({ server }) => server.rss_mb),

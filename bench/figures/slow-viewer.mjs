@@ -2,7 +2,7 @@
 import { load, startLoad, startNodeRelay, startRelay } from '../lib/programs.mjs';
 import { below } from '../lib/table.mjs';
 
-export const title = 'A slow viewer: 250 kB/s through a 16 kB receive window, pictures of 50 kB at 30 fps, nine others';
+export const title = 'A slow viewer: 250 kB/s through a 16 kB receive window, frames of 50 kB at 30 fps, nine others';
 
 const BYTES = 50_000;
 const SLOW = { viewers: 1, receiveBuffer: 16 << 10, readRate: 5 * BYTES, warmup: 0 };

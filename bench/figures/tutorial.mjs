@@ -45,15 +45,15 @@ export async function run({ seconds }) {
   // A streamer is both in one.
   const ofServer = (what, unit, key) => row(`server: ${what}`, unit, ({ server: spent }) => spent[key], ['our streamer']);
   return [
-    row('pictures at the viewer', 'fps', (measured) => measured.fps.min),
-    row('pictures searched for objects', 'fps', ({ searched }) => searched),
+    row('frames at the viewer', 'fps', (measured) => measured.fps.min),
+    row('frames searched for objects', 'fps', ({ searched }) => searched),
     delay('median', 'p50'),
     delay('99th percentile', 'p99'),
-    row('bytes per picture to the viewer', 'kB', (measured) => measured.kb_per_frame),
-    row('client: processor time per picture at the viewer', 'ms', ({ client }) => client.msPerPicture),
+    row('bytes per frame to the viewer', 'kB', (measured) => measured.kb_per_frame),
+    row('client: processor time per frame at the viewer', 'ms', ({ client }) => client.msPerPicture),
     row('client: processor use', '% of one core', ({ client }) => client.percent),
     row('client: memory', 'MB', ({ client }) => client.mb),
-    ofServer('processor time per picture at the viewer', 'ms', 'msPerPicture'),
+    ofServer('processor time per frame at the viewer', 'ms', 'msPerPicture'),
     ofServer('memory', 'MB', 'mb'),
     await idleStreamer(seconds),
   ];

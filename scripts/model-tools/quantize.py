@@ -1,4 +1,4 @@
-"""Writes the int8 model: the published one with 8-bit weights and activations, by the recorded calibration.
+"""Writes the int8 model: the unquantised one with 8-bit weights and activations, by the recorded calibration.
 
 Only what TensorFlow Lite 1.15 knows is used, so that both runtimes load the file: operator versions 1 to 3, every
 buffer inline, codes in the old field. Input and outputs are int8; there is no QUANTIZE or DEQUANTIZE operator.
@@ -13,6 +13,7 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.schema_py_generated import BuiltinOperator, TensorType
 
+import equalize
 import flat
 
 # The lowest version of each operator that takes int8.
@@ -83,7 +84,12 @@ def main():
     source, record, target = (pathlib.Path(argument) for argument in sys.argv[1:])
     model = flat.load_float32(source)
     graph = model.subgraphs[0]
-    calibration = json.loads(record.read_text(encoding="utf-8"))["tensors"]
+    recorded = json.loads(record.read_text(encoding="utf-8"))
+    calibration = recorded["tensors"]
+    for tensors in equalize.groups(model):
+        factors = recorded.get("factors", {}).get(graph.tensors[tensors[0]].name.decode())
+        if factors:
+            equalize.apply(model, tensors, np.array(factors))
     entries = {i: calibration.get(tensor.name.decode()) for i, tensor in enumerate(graph.tensors)}
     ranges = {i: tuple(entry["range"]) for i, entry in entries.items() if entry}
     ranges[int(graph.inputs[0])] = INPUT_RANGE
@@ -104,7 +110,7 @@ def main():
         entry.builtinCode = entry.deprecatedBuiltinCode = kind
         entry.version = VERSIONS[kind]
 
-    model.description = "SSD MobileNetV2, Open Images v4, int8"
+    model.description = recorded["description"]
     content = flat.pack(model)
     target.write_bytes(content)
     print(f"{target}: {len(content)} bytes, SHA-256 {hashlib.sha256(content).hexdigest()}")

@@ -1,4 +1,4 @@
-"""Runs the fp16 model on the test pictures and writes what it finds as JSON.
+"""Runs the model on the test pictures and writes what it finds as JSON.
 
 The agent's detector is compared with this file, so no score may lie so near the threshold that another JPEG
 decoder could move it to the other side.
@@ -13,7 +13,8 @@ from PIL import Image
 
 import ssd
 
-CLEARANCE = 0.02
+MIN_SCORE = 0.5
+CLEARANCE = 0.035  # the two engines' kernels round differently
 
 
 def main():
@@ -23,10 +24,10 @@ def main():
     for path in sorted(folder.glob("*.jpg")):
         with Image.open(path) as file:
             picture = np.asarray(file.convert("RGB"))
-        found = detector.objects(picture, ssd.MIN_SCORE - CLEARANCE)
+        found = detector.objects(picture, MIN_SCORE - CLEARANCE)
         for item in found:
-            if abs(item["score"] - ssd.MIN_SCORE) < CLEARANCE:
-                sys.exit(f"error: {path.name}: {item['label']} at {item['score']:.3f} is too near {ssd.MIN_SCORE}")
+            if abs(item["score"] - MIN_SCORE) < CLEARANCE:
+                sys.exit(f"error: {path.name}: {item['label']} at {item['score']:.3f} is too near {MIN_SCORE}")
         pictures.append({
             "file": path.name,
             "width": picture.shape[1],
@@ -36,7 +37,7 @@ def main():
                 for o in found
             ],
         })
-    reference = {"model": model.name, "min_score": ssd.MIN_SCORE, "max_iou": ssd.MAX_IOU, "pictures": pictures}
+    reference = {"model": model.name, "min_score": MIN_SCORE, "max_iou": ssd.MAX_IOU, "pictures": pictures}
     target.write_text(json.dumps(reference, indent=1) + "\n", encoding="utf-8")
     print(f"{target}: {len(pictures)} pictures, {sum(len(p['objects']) for p in pictures)} objects")
 

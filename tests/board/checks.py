@@ -37,7 +37,7 @@ def start(bench, what="start"):
 
 
 def install(bench):
-    """apt installs the package, one line is edited, the service starts and is ready"""
+    """after apt has installed the package and one line of the settings is edited, the service starts and reports ready"""
     board, report = bench.board, bench.report
     board.plug()
     board.copy(*bench.packages)
@@ -68,7 +68,7 @@ def install(bench):
 
 
 def video(bench):
-    """the viewer gets the camera's JPEGs byte for byte; detection runs at its own rate beside it"""
+    """the viewer receives the camera's JPEGs byte for byte, while detection runs at its own rate"""
     viewer, report = bench.viewer, bench.report
     time.sleep(3)
     since = time.time()
@@ -84,7 +84,7 @@ def video(bench):
         raise Failed("frames came out of order")
     report.line("frames at the viewer", f"{len(frames)} in {frames[-1]['t'] - frames[0]['t']:.1f} s, "
                 f"{frames_per_second(frames):.1f} fps, all of them byte for byte the camera's")
-    report.line("frames left out on the way", f"{sum(steps) - len(steps)}")
+    report.line("frames dropped on the way", f"{sum(steps) - len(steps)}")
     report.line("capture, stream and detection by the agent's own count (median)", ", ".join(
         f"{statistics.median(s[key] for s in stats):.1f}" for key in ("capture_fps", "stream_fps", "detect_fps")) + " fps")
     if not detections:
@@ -100,7 +100,7 @@ def video(bench):
 
 
 def reload(bench):
-    """SIGHUP changes thresholds and rates while the video goes on"""
+    """SIGHUP changes thresholds and rates without interrupting the video"""
     board, viewer = bench.board, bench.viewer
     before, cursor, since = service_state(bench), board.cursor(), time.time()
     board.run(f"sed -i 's|^#*min-score = .*|min-score = 0.99|' {CONFIG} && systemctl reload cv-agent")
@@ -121,7 +121,7 @@ def reload(bench):
 
 
 def wrong_settings(bench):
-    """a wrong key ends the service at once, with the reason, and it is not tried again"""
+    """an unknown key in the settings ends the service at once with the reason, and systemd does not restart it"""
     board = bench.board
     board.run(f"systemctl stop cv-agent; cp {CONFIG} /root/config.good; echo 'stream-pfs = 3' >> {CONFIG}")
     cursor = board.cursor()
@@ -137,7 +137,7 @@ def wrong_settings(bench):
 
 
 def unplug(bench, seconds=20):
-    """camera unplugged and plugged in again: video within 2 s of the device node, same process, page told"""
+    """camera unplugged and plugged in again: video within 2 s of the device node from the same process, and the page shows both"""
     board, viewer, report = bench.board, bench.viewer, bench.report
     before, cursor = service_state(bench), board.cursor()
     board.sync_clock()
@@ -163,7 +163,7 @@ def unplug(bench, seconds=20):
 
 
 def frozen(bench):
-    """a camera that is there but silent is noticed, reopened, and shown again when it works"""
+    """a camera that stays plugged in but sends nothing is noticed, reopened, and shown again once it works"""
     board, viewer = bench.board, bench.viewer
     before, cursor, since = service_state(bench), board.cursor(), time.time()
     board.camera("freeze")
@@ -181,7 +181,7 @@ def frozen(bench):
 
 
 def relay_gone(bench):
-    """relay killed and started again: video within 3 s"""
+    """relay killed and started again: the video returns within 3 s"""
     before, cursor = service_state(bench), bench.board.cursor()
     bench.relay.kill()
     time.sleep(15)
@@ -195,7 +195,7 @@ def relay_gone(bench):
 
 
 def network_cut(bench):
-    """network cable pulled for 60 s: video within 3 s"""
+    """network cable pulled for 60 s: the video returns within 3 s"""
     board = bench.board
     before, cursor = service_state(bench), board.cursor()
     board.cable(up=False)
@@ -210,7 +210,7 @@ def network_cut(bench):
 
 
 def power_cut(bench):
-    """power cut: video after the next boot without anybody's action"""
+    """power cut: the video returns after the next boot without anyone's help"""
     board = bench.board
     board.unplug()
     board.run("sync")
@@ -274,7 +274,7 @@ def watchdog_detect(bench):
 
 
 def back_off(bench):
-    """a service that keeps failing is started again and again, more slowly each time"""
+    """a service that keeps failing is restarted without a limit, after longer and longer delays"""
     board = bench.board
     board.run("systemctl stop cv-agent")
     board.run(f"mkdir -p {DROP_IN} && printf '[Service]\\nType=simple\\nExecStart=\\nExecStart=/bin/false\\n' "
@@ -317,7 +317,7 @@ echo "needed: $(v4l2-ctl -d /dev/video0 --all | grep -c 'Driver name') camera"
 
 
 def sandbox(bench):
-    """the sandbox holds: another program in the service's place cannot read /home or open other network families"""
+    """the sandbox works: another program in place of the service cannot read /home or open sockets of other families"""
     board = bench.board
     board.run("systemctl stop cv-agent; mkdir -p /home/somebody")
     probe = bench.work / "probe"
@@ -363,7 +363,7 @@ def instance(bench):
 
 
 def upgrade(bench):
-    """an upgrade keeps the settings and restarts the service; remove stops it; purge leaves nothing"""
+    """an upgrade keeps the settings and restarts the service; remove stops it; purge leaves nothing behind"""
     board = bench.board
     settings = board.run(f"sha256sum {CONFIG}")
     before = board.pid()
@@ -388,7 +388,7 @@ def upgrade(bench):
 
 
 def many_unplugs(bench):
-    """fifty times unplugged: no descriptor, thread or memory is lost"""
+    """camera unplugged fifty times: no descriptor, thread or memory leaks"""
     board, report = bench.board, bench.report
     before, figures, delays = service_state(bench), [], []
     for n in range(bench.unplugs):
@@ -410,7 +410,7 @@ def many_unplugs(bench):
 
 
 def long_run(bench):
-    """memory over a long run is flat"""
+    """memory does not grow over a long run"""
     board, figures, began = bench.board, [], time.time()
     before = service_state(bench)
     while time.time() - began < bench.minutes * 60:

@@ -79,7 +79,7 @@ for (const signal of ['SIGINT', 'SIGTERM']) {
 
     const agent = startAgent({ port: relay.port, fps: 5 });
     t.after(() => agent.stop());
-    await agent.line(/Loaded model: .*ssd_mobilenet/);
+    await agent.line(/Loaded model: .*ssdlite_mobilenet/);
     await agent.line(/Engine: \S+/);
     await agent.line(/Accelerator: \S+/);
     await agent.line(/Labels: \d+/);

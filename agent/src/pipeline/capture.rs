@@ -3,11 +3,12 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use super::{Shared, TestHook};
-use crate::capture::{CaptureError, Opener, Picture, Source};
-use crate::encode::Shrinker;
-use crate::frame::Frame;
-use crate::slot::Taken;
+use super::shared::{Shared, hang};
+use crate::cli::TestHook;
+use cv_capture::{CaptureError, Opener, Picture, Source};
+use cv_flow::Taken;
+use cv_picture::Frame;
+use cv_picture::Shrinker;
 
 /// How long one wait for a picture lasts, so that a stop is noticed.
 const WAIT: Duration = Duration::from_millis(250);
@@ -127,7 +128,7 @@ fn deliver(
         shared.feed.put_frame(frame);
         let count = shared.meters.captured.fetch_add(1, Ordering::Relaxed) + 1;
         match hook {
-            Some(TestHook::StuckCapture) if count == 30 => super::hang("capture"),
+            Some(TestHook::StuckCapture) if count == 30 => hang("capture"),
             Some(TestHook::PanicCapture) if count == 30 => panic!("test hook"),
             _ => {}
         }
@@ -144,9 +145,9 @@ mod tests {
     use tokio::sync::watch;
 
     use super::*;
-    use crate::capture::Wanted;
     use crate::config::Rates;
-    use crate::frame::Resolution;
+    use cv_capture::Wanted;
+    use cv_picture::Resolution;
 
     /// Delivers these pictures and is then gone.
     struct Fixed(Vec<Picture>);
@@ -220,7 +221,7 @@ mod tests {
             height: 32,
         };
         let shared = Shared::new(rates, Some(most), false);
-        let jpeg = crate::encode::encode(&[99; 64 * 48 * 3], 64, 48, 90).unwrap();
+        let jpeg = cv_picture::encode(&[99; 64 * 48 * 3], 64, 48, 90).unwrap();
         let broken = Bytes::from_static(b"no picture");
         let mut source = Fixed(vec![picture(broken, 0), picture(jpeg, 0)]);
         assert!(deliver(&mut source, &shared, &mut 0, None).is_err());
@@ -233,7 +234,7 @@ mod tests {
     #[test]
     fn frames_that_wait_are_let_go_when_their_camera_is_gone() {
         let folder = tempfile::tempdir().unwrap();
-        let jpeg = crate::encode::encode(&[99; 64 * 48 * 3], 64, 48, 90).unwrap();
+        let jpeg = cv_picture::encode(&[99; 64 * 48 * 3], 64, 48, 90).unwrap();
         std::fs::write(folder.path().join("jpeg"), jpeg).unwrap();
         // One picture, and none when it is tried again.
         let command = format!("exec:cd {} && cat jpeg && rm jpeg", folder.path().display());

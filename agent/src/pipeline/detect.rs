@@ -7,11 +7,12 @@ use std::time::{Duration, Instant};
 use cv_protocol::Detections;
 use tokio::sync::watch;
 
-use super::{Shared, TestHook};
-use crate::detect::{DetectError, Detector, DetectorConfig, Tracker};
-use crate::frame::Frame;
+use super::shared::{Shared, hang};
+use crate::cli::TestHook;
 use crate::priority;
-use crate::slot::{Slot, Taken};
+use cv_detect::{DetectError, Detector, DetectorConfig, Tracker};
+use cv_flow::{Slot, Taken};
+use cv_picture::Frame;
 
 /// Loads a detector whose workers, like the detection thread itself, let the video go first.
 ///
@@ -107,7 +108,7 @@ pub fn run(
         });
         let count = shared.meters.detected.fetch_add(1, Ordering::Relaxed) + 1;
         match hook {
-            Some(TestHook::StuckDetect) if count == 10 => super::hang("detect"),
+            Some(TestHook::StuckDetect) if count == 10 => hang("detect"),
             Some(TestHook::PanicDetect) if count == 10 => panic!("test hook"),
             _ => {}
         }

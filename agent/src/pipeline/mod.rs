@@ -13,153 +13,34 @@
 mod capture;
 mod detect;
 mod heartbeat;
+mod monitor;
+mod shared;
+mod signals;
+mod worker;
 
 pub use detect::load as load_detector;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
+use cv_capture::{CaptureError, Opener};
+use cv_detect::Detector;
 use cv_service::supervisor;
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use cv_uplink::{Stop, Uplink};
 use tokio::sync::watch;
-use tokio::time::{MissedTickBehavior, interval_at, sleep_until, timeout};
+use tokio::time::{MissedTickBehavior, interval_at, sleep_until};
 
-use crate::capture::{CaptureError, Opener};
-use crate::cli::TestHook;
-use crate::config::{Config, Destination, Rates};
-use crate::detect::Detector;
-use crate::frame::{Frame, Resolution};
-use crate::slot::{Slot, Taken};
-use crate::stats::{Meters, Sampler};
-use crate::uplink::{Feed, Link, Stop, Streamer, Uplink};
-use heartbeat::Heartbeat;
-
-/// How long the threads may take to end.
-const STOP: Duration = Duration::from_secs(5);
+use crate::config::{Config, Destination};
+use crate::streamer::Streamer;
+use monitor::Monitor;
+use shared::Shared;
+use signals::{Asked, Signals};
+use worker::Worker;
 
 /// Time between two measurements.
 const TICK: Duration = Duration::from_secs(1);
-
-/// What the threads share.
-struct Shared {
-    to_detect: Option<Slot<Frame>>,
-    feed: Feed,
-    link: Link,
-    meters: Meters,
-    rates: watch::Receiver<Rates>,
-    /// Pictures of a source that has only larger ones are scaled down to this.
-    max_size: Option<Resolution>,
-    /// Nothing is ever put: threads wait here to be woken by its closing.
-    stop: Slot<()>,
-    capture_beat: Heartbeat,
-    detect_beat: Heartbeat,
-}
-
-impl Shared {
-    fn new(rates: watch::Receiver<Rates>, max_size: Option<Resolution>, detects: bool) -> Self {
-        let detect_beat = Heartbeat::new("detect");
-        if !detects {
-            detect_beat.end();
-        }
-        Self {
-            to_detect: detects.then(Slot::default),
-            feed: Feed::default(),
-            link: Link::new(rates.clone()),
-            meters: Meters::default(),
-            rates,
-            max_size,
-            stop: Slot::default(),
-            capture_beat: Heartbeat::new("capture"),
-            detect_beat,
-        }
-    }
-
-    /// Lets go of the frames that wait. They may be buffers of a camera that is gone: as long as one
-    /// is held, the kernel keeps its device, and the camera comes back under another name.
-    fn withdraw_frames(&self) {
-        self.feed.withdraw_frame();
-        if let Some(frames) = &self.to_detect {
-            frames.take(Duration::ZERO);
-        }
-    }
-
-    fn stopping(&self) -> bool {
-        self.stop.take(Duration::ZERO) == Taken::Closed
-    }
-
-    fn rates(&self) -> Rates {
-        *self.rates.borrow()
-    }
-}
-
-/// Stops everything behind a thread when it ends, however it ends.
-struct Guard {
-    shared: Arc<Shared>,
-    /// Dropped with the guard, which tells the main thread.
-    _ended: watch::Sender<()>,
-}
-
-impl Drop for Guard {
-    fn drop(&mut self) {
-        self.shared.stop.close();
-        if let Some(frames) = &self.shared.to_detect {
-            frames.close();
-        }
-    }
-}
-
-/// A thread and the news of its end.
-struct Worker<T> {
-    name: &'static str,
-    handle: JoinHandle<T>,
-    ended: watch::Receiver<()>,
-}
-
-impl<T: Send + 'static> Worker<T> {
-    fn spawn(
-        name: &'static str,
-        shared: &Arc<Shared>,
-        work: impl FnOnce(&Shared) -> T + Send + 'static,
-    ) -> anyhow::Result<Self> {
-        let (sender, ended) = watch::channel(());
-        let guard = Guard {
-            shared: shared.clone(),
-            _ended: sender,
-        };
-        let handle = std::thread::Builder::new()
-            .name(name.into())
-            .spawn(move || {
-                let guard = guard;
-                work(&guard.shared)
-            })
-            .with_context(|| format!("cannot start the {name} thread"))?;
-        Ok(Self {
-            name,
-            handle,
-            ended,
-        })
-    }
-
-    /// Waits until the thread has ended.
-    async fn ended(&mut self) {
-        // Nothing is ever sent: the only news is that the sender is gone.
-        let _ = self.ended.changed().await;
-    }
-
-    /// The thread's result; an error if it panicked or does not end.
-    async fn join(mut self) -> anyhow::Result<T> {
-        if timeout(STOP, self.ended()).await.is_err() {
-            bail!("the {} thread does not end", self.name);
-        }
-        match self.handle.join() {
-            Ok(result) => Ok(result),
-            Err(_) => bail!("the {} thread panicked", self.name),
-        }
-    }
-}
 
 /// What the signal handler asks for a reload: the settings as they are now.
 pub type Reload = Box<dyn Fn() -> Result<Config, String>>;
@@ -258,6 +139,7 @@ async fn serve(config: Config, detector: Option<Detector>, reload: Reload) -> an
                         Ok(config) => {
                             log::info!("Settings read again: {}", config.rates);
                             rates_sender.send_replace(config.rates);
+                            shared.link.set_stream_fps(config.rates.stream_fps);
                             detector_sender.send_if_modified(|settings| {
                                 let new = config.detector.unwrap_or_default();
                                 let changed = *settings != new;
@@ -318,158 +200,5 @@ async fn until(end: Option<Instant>) {
     match end {
         Some(end) => sleep_until(end.into()).await,
         None => std::future::pending().await,
-    }
-}
-
-/// The signals that a service gets.
-struct Signals {
-    interrupt: Signal,
-    terminate: Signal,
-    hangup: Signal,
-}
-
-impl Signals {
-    fn new() -> std::io::Result<Self> {
-        Ok(Self {
-            interrupt: signal(SignalKind::interrupt())?,
-            terminate: signal(SignalKind::terminate())?,
-            hangup: signal(SignalKind::hangup())?,
-        })
-    }
-
-    async fn next(&mut self) -> Asked {
-        tokio::select! {
-            _ = self.interrupt.recv() => Asked::Stop,
-            _ = self.terminate.recv() => Asked::Stop,
-            _ = self.hangup.recv() => Asked::Reload,
-        }
-    }
-
-    /// Waits for a signal to stop; a reload is too late by now.
-    async fn stop(&mut self) {
-        while self.next().await != Asked::Stop {}
-    }
-}
-
-/// What a signal asks for.
-#[derive(PartialEq, Eq)]
-enum Asked {
-    Stop,
-    Reload,
-}
-
-/// What happens once a second: stats to the relay, status and signs of life to systemd.
-struct Monitor<'a> {
-    shared: &'a Shared,
-    sampler: Sampler,
-    camera: &'a str,
-    destination: String,
-    ready: bool,
-    silence_limit: Option<Duration>,
-    stuck: Option<&'static str>,
-    ticks: u64,
-}
-
-impl<'a> Monitor<'a> {
-    fn new(config: &'a Config, shared: &'a Shared) -> Self {
-        Self {
-            shared,
-            sampler: Sampler::new(),
-            camera: &config.auth.camera,
-            destination: config.destination.to_string(),
-            ready: false,
-            silence_limit: supervisor::watchdog_limit(),
-            stuck: None,
-            ticks: 0,
-        }
-    }
-
-    fn tick(&mut self) {
-        let shared = self.shared;
-        let link = shared.link.status();
-        let mut stats = self.sampler.sample(
-            &shared.meters,
-            shared.link.frames_sent(),
-            shared
-                .feed
-                .dropped()
-                .into_iter()
-                .map(|(reason, count)| (reason.key(), count)),
-        );
-        stats.reduced_to = link.reduced_to.clone();
-        stats.clock_offset_us = link.clock_offset_us;
-        stats.round_trip_ms = link.round_trip.map(|rtt| rtt.as_secs_f32() * 1000.0);
-
-        let camera = shared.meters.camera();
-        let source = match &camera.fault {
-            Some((reason, _)) => format!("no camera: {reason}"),
-            None => format!("{:.1} fps from {}", stats.capture_fps, camera.description),
-        };
-        let relay = match &link.failure {
-            Some(reason) => format!("no relay at {}: {reason}", self.destination),
-            None => format!("{:.1} fps to {}", stats.stream_fps, self.destination),
-        };
-        let detection = match shared.to_detect {
-            Some(_) => format!("{:.1} searched per second", stats.detect_fps),
-            None => "no detection".into(),
-        };
-        supervisor::status(&format!("{}: {source}; {relay}; {detection}", self.camera));
-        let seconds = self.ticks;
-        self.ticks += 1;
-        // Once a minute for the journal, otherwise for those who look closely.
-        let level = if seconds % 60 == 59 {
-            log::Level::Info
-        } else {
-            log::Level::Debug
-        };
-        log::log!(
-            level,
-            fps = stats.capture_fps,
-            stream_fps = stats.stream_fps,
-            detect_fps = stats.detect_fps,
-            seq = shared.meters.captured.load(Ordering::Relaxed);
-            "{source}; {relay}; {detection}"
-        );
-
-        let camera_known = stats.capture_fps > 0.0 || camera.fault.is_some();
-        let link_known = link.connected || link.failure.is_some();
-        if !self.ready && camera_known && link_known {
-            self.ready = true;
-            supervisor::ready();
-        }
-        self.watch();
-        shared.feed.put_stats(stats);
-    }
-
-    /// Tells systemd that we live, or which thread does not.
-    fn watch(&mut self) {
-        let Some(limit) = self.silence_limit else {
-            return;
-        };
-        let silent = [&self.shared.capture_beat, &self.shared.detect_beat]
-            .into_iter()
-            .find(|heart| heart.silence() > limit);
-        match silent {
-            None => supervisor::alive(),
-            Some(heart) => {
-                if self.stuck.is_none() {
-                    log::error!(
-                        "The {} thread has made no progress for {:.0} s: asking for a restart",
-                        heart.name(),
-                        heart.silence().as_secs_f32()
-                    );
-                }
-                self.stuck = Some(heart.name());
-                supervisor::stuck();
-            }
-        }
-    }
-}
-
-/// What a test hook does to a thread.
-fn hang(thread: &str) -> ! {
-    log::error!("Test hook: the {thread} thread hangs from now on");
-    loop {
-        std::thread::park();
     }
 }

@@ -16,7 +16,7 @@ use crate::agent::{Agent, SOON};
 
 const PICTURE: &str = concat!(
     env!("CARGO_MANIFEST_DIR"),
-    "/tests/fixtures/pictures/cat.jpg"
+    "/../crates/detect/tests/fixtures/pictures/cat.jpg"
 );
 
 struct Served {

@@ -10,6 +10,7 @@
 //! `frame` on without flow control (`plain`), to the tutorial's server (`tutorial`: base64 and text), and to
 //! the bare loop (`bare`). The result is one JSON object; `--every` adds one a period before it.
 
+mod args;
 mod bare;
 mod publisher;
 mod report;
@@ -17,10 +18,11 @@ mod viewer;
 mod wire;
 
 use std::process::ExitCode;
-use std::time::Duration;
 
 use anyhow::{Context, Result};
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Parser, Subcommand};
+
+use args::{ViewArgs, Wire};
 
 #[derive(Parser)]
 #[command(about = "Load generator and floor for relays")]
@@ -35,62 +37,6 @@ enum Command {
     View(Box<ViewArgs>),
     /// Serves ready-made WebSocket frames with nothing around them: what any relay is measured against.
     Bare(bare::BareArgs),
-}
-
-/// What the server speaks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Wire {
-    Relay,
-    Plain,
-    Tutorial,
-    Bare,
-}
-
-#[derive(Args, Clone)]
-struct ViewArgs {
-    /// Server, http://HOST:PORT.
-    #[arg(long)]
-    url: String,
-    #[arg(long, value_enum, default_value = "relay")]
-    wire: Wire,
-    /// Camera to watch; may be given several times.
-    #[arg(long = "camera", default_value = "bench")]
-    cameras: Vec<String>,
-    #[arg(long, default_value_t = 1)]
-    viewers: usize,
-    /// Rate that each viewer asks for.
-    #[arg(long)]
-    max_fps: Option<f32>,
-    /// Publish each camera at this rate; without it, somebody else does.
-    #[arg(long)]
-    publish_fps: Option<f64>,
-    /// Size of a published picture in bytes.
-    #[arg(long, default_value_t = 40_000)]
-    bytes: usize,
-    /// How long to measure.
-    #[arg(long, default_value_t = 10.0)]
-    seconds: f64,
-    /// How long to run before measuring, once every viewer is connected and the first picture is there.
-    #[arg(long, default_value_t = 2.0)]
-    warmup: f64,
-    /// Receive buffer of each viewer's socket, in bytes (what the kernel is asked for).
-    #[arg(long)]
-    receive_buffer: Option<usize>,
-    /// Bytes per second that each viewer reads at most.
-    #[arg(long)]
-    read_rate: Option<u64>,
-    /// Connect viewers, but watch nothing.
-    #[arg(long)]
-    idle: bool,
-    /// Connect again when the server drops a viewer, instead of failing.
-    #[arg(long)]
-    reconnect: bool,
-    /// Process of the server, to account its processor time and memory.
-    #[arg(long)]
-    pid: Option<u32>,
-    /// Print a JSON line with what happened in each period of this many seconds.
-    #[arg(long)]
-    every: Option<f64>,
 }
 
 fn main() -> ExitCode {
@@ -148,9 +94,4 @@ async fn view(args: ViewArgs) -> Result<()> {
             Ok(()) => anyhow::bail!("a connection was closed by the server"),
         },
     }
-}
-
-/// Seconds as a duration.
-fn seconds(value: f64) -> Duration {
-    Duration::try_from_secs_f64(value).unwrap_or_default()
 }

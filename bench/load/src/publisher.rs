@@ -10,9 +10,9 @@ use bytes::{BufMut, Bytes, BytesMut};
 use cv_protocol::{AgentAuth, FrameMeta, NAMESPACE_AGENTS, Timestamp, WINDOW, event, tutorial};
 use tokio::time::MissedTickBehavior;
 
+use crate::args::{ViewArgs, Wire};
 use crate::report::Published;
 use crate::wire::{Connection, Incoming, Slowness};
-use crate::{ViewArgs, Wire};
 
 const WIDTH: u16 = 640;
 const HEIGHT: u16 = 480;

@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::Instant;
 
+use crate::args::{ViewArgs, seconds};
 use crate::viewer::Sample;
-use crate::{ViewArgs, seconds};
 
 /// How long to wait for the first picture before the measurement starts without one.
 const FIRST_FRAME: Duration = Duration::from_secs(20);

@@ -5,8 +5,8 @@ use bytes::Bytes;
 use cv_protocol::{Shown, Timestamp, ViewerFrameMeta, Watch, event};
 use tokio::sync::mpsc::UnboundedSender;
 
+use crate::args::{ViewArgs, Wire};
 use crate::wire::{Connection, Incoming, Slowness};
-use crate::{ViewArgs, Wire};
 
 /// One frame at one viewer.
 pub struct Sample {

@@ -16,7 +16,6 @@
 mod camera;
 mod publisher;
 mod viewer;
-mod window;
 
 use std::borrow::Cow;
 use std::collections::HashMap;

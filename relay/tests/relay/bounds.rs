@@ -100,3 +100,23 @@ async fn the_largest_allowed_frame_passes() {
     let frame = viewer.event("frame").await;
     assert_eq!(frame.attachment.unwrap().len(), MAX_FRAME_BYTES);
 }
+
+#[tokio::test]
+async fn a_viewer_that_wants_almost_no_frames_does_no_harm() {
+    let server = Server::start(Config::default()).await;
+    let mut agent = server.agent("front").await;
+    let mut rare = server.viewer().await;
+    rare.emit("watch", json!({"camera": "front", "max_fps": 1e-30}))
+        .await;
+    let mut viewer = server.watching("front").await;
+    while agent.event("demand").await.argument["viewers"] != 2 {}
+    agent.frame(0).await;
+    assert_eq!(rare.event("frame").await.seq(), 0);
+    for seq in 0..3 {
+        let frame = viewer.event("frame").await;
+        assert_eq!(frame.seq(), seq);
+        viewer.shown(&frame).await;
+        agent.frame(seq + 1).await;
+    }
+    assert!(rare.stays_without("frame").await);
+}

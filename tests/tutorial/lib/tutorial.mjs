@@ -17,8 +17,8 @@ const root = path.resolve(here, '../..');
 const cache = path.join(process.env.XDG_CACHE_HOME ?? path.join(os.homedir(), '.cache'), 'cv-agent');
 
 export const clip = path.join(root, 'models/clip/demo.mjpeg');
-export const model = path.join(root, 'models/ssd_mobilenet_v2_oid_fp16.tflite');
-export const labels = path.join(root, 'models/ssd_mobilenet_v2_oid.labels.txt');
+export const model = path.join(root, 'models/ssdlite_mobilenet_v2_coco_int8.tflite');
+export const labels = path.join(root, 'models/ssdlite_mobilenet_v2_coco.labels.txt');
 
 /** Versions of the tutorial's packages: `current`, and those it `pinned`. */
 export const STACKS = ['current', 'pinned'];

@@ -4,13 +4,13 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use cv_flow::{Pace, Window};
 use cv_protocol::tutorial;
 use cv_protocol::{
     CameraInfo, CameraState, Demand, Text, Timestamp, ViewerDetections, ViewerStats,
 };
 use tokio::sync::watch;
 
-use super::window::Window;
 use super::{Frame, Recipient};
 use crate::metrics::CameraMetrics;
 use crate::tutorial::harmless;
@@ -20,9 +20,6 @@ mod viewers;
 
 pub(super) use source::FrameTaken;
 pub use viewers::Polling;
-
-/// A frame that is due within this time is sent now: arrival times jitter.
-const PACE_SLACK: Duration = Duration::from_millis(4);
 
 /// One camera of the hub.
 pub struct Camera {
@@ -63,7 +60,7 @@ struct Source {
 struct Watcher {
     recipient: Recipient,
     max_fps: Option<f32>,
-    next_due: Option<Instant>,
+    pace: Pace,
     window: Window,
     sent: Option<u64>,
     owes_detections: bool,
@@ -77,20 +74,27 @@ impl Watcher {
 
     /// Whether the newest frame may go out now as far as the wanted rate is concerned.
     fn is_due(&self, now: Instant) -> bool {
-        self.wants_pictures() && self.next_due.is_none_or(|due| now + PACE_SLACK >= due)
+        self.wants_pictures()
+            && self
+                .max_fps
+                .is_none_or(|fps| self.pace.is_due(now, Pace::interval(fps)))
     }
 
-    fn mark_sent(&mut self, seq: u64, now: Instant) {
-        self.window.sent(seq, now);
+    /// Whether the window has a place for a frame that is due.
+    fn has_place(&mut self) -> bool {
+        let open = self.window.is_open();
+        if !open {
+            self.window.hold_back();
+        }
+        open
+    }
+
+    fn mark_sent(&mut self, seq: u64, bytes: usize, now: Instant) {
+        self.window.sent(seq, bytes, now);
         self.sent = Some(seq);
-        self.next_due = self.max_fps.filter(|fps| *fps > 0.0).map(|fps| {
-            let interval = Duration::from_secs_f32(1.0 / fps);
-            // Keeping to the grid makes the rate even; a pause starts a new grid.
-            match self.next_due {
-                Some(due) if due + interval > now => due + interval,
-                _ => now + interval,
-            }
-        });
+        if let Some(fps) = self.max_fps {
+            self.pace.pass(now, Pace::interval(fps));
+        }
     }
 }
 

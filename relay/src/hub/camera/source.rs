@@ -112,9 +112,9 @@ impl Camera {
         state.size = (meta.width, meta.height);
         frame.meta.received_us = Timestamp::now();
         self.observe(&frame.meta, state.clock_offset_us);
-        let bytes = frame.jpeg.len() as u64;
+        let bytes = frame.jpeg.len();
         self.metrics.frames_in.add(1);
-        self.metrics.bytes_in.add(bytes);
+        self.metrics.bytes_in.add(bytes as u64);
 
         let seq = meta.seq;
         let frame = Arc::new(frame);
@@ -126,15 +126,15 @@ impl Camera {
                 self.metrics
                     .dropped_rate_limit
                     .add(u64::from(watcher.wants_pictures()));
-            } else if watcher.window.has_place() {
-                watcher.mark_sent(seq, now);
+            } else if watcher.has_place() {
+                watcher.mark_sent(seq, bytes, now);
                 ready.push(watcher.recipient.clone());
             } else {
                 self.metrics.dropped_viewer_busy.add(1);
             }
         }
         if !ready.is_empty() {
-            self.count_out(ready.len(), bytes);
+            self.count_out(ready.len(), bytes as u64);
             // Under the lock: a frame sent by an acknowledgement must not be overtaken.
             outbox.send(ready, Message::Frame(&frame));
         }
@@ -142,7 +142,7 @@ impl Camera {
             let recipients: Vec<_> = state.tutorial_viewers.values().cloned().collect();
             let text = state.tutorial_text();
             drop(state);
-            self.count_out(recipients.len(), bytes);
+            self.count_out(recipients.len(), bytes as u64);
             let payload = Payload::new(&frame.jpeg, text);
             outbox.send(recipients, Message::Tutorial(&payload));
         }

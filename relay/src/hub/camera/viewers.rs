@@ -4,12 +4,12 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
 
+use cv_flow::{Pace, Window};
 use cv_protocol::STALL;
 use cv_protocol::tutorial::Payload;
 use tokio::sync::watch;
 
 use super::{Camera, Watcher};
-use crate::hub::window::Window;
 use crate::hub::{Frame, Message, Outbox, Recipient};
 
 impl Camera {
@@ -36,7 +36,7 @@ impl Camera {
         let state = &mut *guard;
         if let Some(watcher) = state.watchers.get_mut(&viewer) {
             watcher.max_fps = max_fps;
-            watcher.next_due = None;
+            watcher.pace = Pace::default();
             self.tell_demand(state);
             return;
         }
@@ -50,7 +50,7 @@ impl Camera {
         let mut watcher = Watcher {
             recipient: recipient.clone(),
             max_fps,
-            next_due: None,
+            pace: Pace::default(),
             window: Window::default(),
             sent: None,
             owes_detections: false,
@@ -79,8 +79,8 @@ impl Camera {
         let Some(watcher) = state.watchers.get_mut(&viewer) else {
             return;
         };
-        if let Some(round_trip) = watcher.window.acknowledged(seq, now) {
-            self.metrics.relay_to_shown.observe(round_trip);
+        if let Some(delivery) = watcher.window.acknowledge(seq, now) {
+            self.metrics.relay_to_shown.observe(delivery.round_trip);
         }
         self.send_newest(watcher, outbox);
         let to = || vec![watcher.recipient.clone()];
@@ -101,9 +101,10 @@ impl Camera {
         let Some(frame) = newest.as_ref() else { return };
         let seq = frame.meta.frame.seq;
         let now = Instant::now();
-        if watcher.sent != Some(seq) && watcher.is_due(now) && watcher.window.has_place() {
-            watcher.mark_sent(seq, now);
-            self.count_out(1, frame.jpeg.len() as u64);
+        if watcher.sent != Some(seq) && watcher.is_due(now) && watcher.has_place() {
+            let bytes = frame.jpeg.len();
+            watcher.mark_sent(seq, bytes, now);
+            self.count_out(1, bytes as u64);
             outbox.send(vec![watcher.recipient.clone()], Message::Frame(frame));
         }
     }
@@ -114,8 +115,8 @@ impl Camera {
         let stalled = state.watchers.extract_if(|_, watcher| {
             watcher
                 .window
-                .oldest_sent_at()
-                .is_some_and(|at| now.saturating_duration_since(at) > STALL)
+                .stalls_at(STALL)
+                .is_some_and(|stalls_at| stalls_at <= now)
         });
         let stalled: Vec<_> = stalled.map(|(_, watcher)| watcher.recipient).collect();
         if !stalled.is_empty() {

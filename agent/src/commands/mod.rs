@@ -1,0 +1,6 @@
+//! The subcommands beside `run`, one module each.
+
+pub mod bench;
+pub mod cameras;
+pub mod detect;
+pub mod model;

@@ -1,0 +1,105 @@
+//! `cv-agent model`: prints what a model is and how it would be used.
+
+use std::fmt::Write as _;
+use std::path::PathBuf;
+
+use cv_detect::{DetectorConfig, EngineChoice, Inspection, inspect, serve_trial};
+
+/// What `cv-agent model` is told.
+#[derive(Clone, Debug, clap::Args)]
+pub struct ModelArgs {
+    /// The .tflite file
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// Labels: one a line, `id name` lines or a JSON list; default: those of the model
+    #[arg(long, value_name = "FILE")]
+    pub labels: Option<PathBuf>,
+    /// Line of the labels that the model's class 0 has; worked out from the model unless given
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    pub class_offset: Option<i32>,
+    /// LiteRT's library; default: libLiteRt.so beside the program, in /usr/lib/cv-agent or in the
+    /// user's cache
+    #[arg(long, value_name = "FILE")]
+    pub litert_lib: Option<PathBuf>,
+    /// Threads of the runtimes, 1 to 64 [default: one per core, at most 4]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=64))]
+    pub threads: Option<u8>,
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+    /// Load and run the model from standard input in this engine and print how it went
+    #[arg(long, hide = true, value_enum)]
+    pub trial: Option<EngineChoice>,
+}
+
+/// Inspects a model and prints what was found.
+///
+/// # Errors
+///
+/// What is wrong with the model, after what was understood has been printed.
+pub fn run(args: ModelArgs) -> anyhow::Result<()> {
+    if let Some(engine) = args.trial {
+        let threads = args.threads.map_or(1, usize::from);
+        return Ok(serve_trial(engine, args.litert_lib.as_deref(), threads)?);
+    }
+    let config = DetectorConfig {
+        model: Some(args.file),
+        labels: args.labels,
+        class_offset: args.class_offset,
+        litert_lib: args.litert_lib,
+        threads: args.threads.map(usize::from),
+        ..DetectorConfig::default()
+    };
+    let (inspection, problem) = inspect(&config)?;
+    if args.json {
+        println!("{}", serde_json::to_string(&inspection)?);
+    } else {
+        print!("{}", text(&inspection));
+    }
+    match problem {
+        None => Ok(()),
+        Some(problem) => Err(problem.into()),
+    }
+}
+
+fn text(inspection: &Inspection) -> String {
+    let mut out = String::new();
+    let mut line = |name: &str, value: &str| {
+        // Writing to a string does not fail.
+        let _ = writeln!(out, "{:<11}{value}", format!("{name}:"));
+    };
+    let Inspection {
+        file,
+        bytes,
+        name,
+        input,
+        pixels,
+        outputs,
+        operators,
+        labels,
+        layout,
+        engines,
+    } = inspection;
+    line("File", &format!("{} ({bytes} bytes)", file.display()));
+    if !name.is_empty() {
+        line("Name", name);
+    }
+    for input in input {
+        line("Input", input);
+    }
+    if let Some(pixels) = pixels {
+        line("Pixels", pixels);
+    }
+    for output in outputs {
+        line("Output", output);
+    }
+    line("Operators", &operators.join(", "));
+    line("Labels", labels);
+    if let Some(layout) = layout {
+        line("Layout", layout);
+    }
+    for (engine, outcome) in engines {
+        line(engine, outcome);
+    }
+    out
+}

@@ -1,0 +1,73 @@
+//! What the threads of the pipeline share.
+
+use std::time::Duration;
+
+use cv_flow::{Slot, Taken};
+use cv_picture::{Frame, Resolution};
+use cv_uplink::{Feed, Link};
+use tokio::sync::watch;
+
+use super::heartbeat::Heartbeat;
+use crate::config::Rates;
+use crate::stats::Meters;
+
+/// What the threads share.
+pub struct Shared {
+    pub to_detect: Option<Slot<Frame>>,
+    pub feed: Feed,
+    pub link: Link,
+    pub meters: Meters,
+    pub rates: watch::Receiver<Rates>,
+    /// Pictures of a source that has only larger ones are scaled down to this.
+    pub max_size: Option<Resolution>,
+    /// Nothing is ever put: threads wait here to be woken by its closing.
+    pub stop: Slot<()>,
+    pub capture_beat: Heartbeat,
+    pub detect_beat: Heartbeat,
+}
+
+impl Shared {
+    pub fn new(rates: watch::Receiver<Rates>, max_size: Option<Resolution>, detects: bool) -> Self {
+        let stream_fps = rates.borrow().stream_fps;
+        let detect_beat = Heartbeat::new("detect");
+        if !detects {
+            detect_beat.end();
+        }
+        Self {
+            to_detect: detects.then(Slot::default),
+            feed: Feed::default(),
+            link: Link::new(stream_fps),
+            meters: Meters::default(),
+            rates,
+            max_size,
+            stop: Slot::default(),
+            capture_beat: Heartbeat::new("capture"),
+            detect_beat,
+        }
+    }
+
+    /// Lets go of the frames that wait. They may be buffers of a camera that is gone: as long as one
+    /// is held, the kernel keeps its device, and the camera comes back under another name.
+    pub fn withdraw_frames(&self) {
+        self.feed.withdraw_frame();
+        if let Some(frames) = &self.to_detect {
+            frames.take(Duration::ZERO);
+        }
+    }
+
+    pub fn stopping(&self) -> bool {
+        self.stop.take(Duration::ZERO) == Taken::Closed
+    }
+
+    pub fn rates(&self) -> Rates {
+        *self.rates.borrow()
+    }
+}
+
+/// What a test hook does to a thread.
+pub fn hang(thread: &str) -> ! {
+    log::error!("Test hook: the {thread} thread hangs from now on");
+    loop {
+        std::thread::park();
+    }
+}

@@ -1,0 +1,155 @@
+//! The page served by the agent itself: a relay in this process, and no uplink.
+
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::net::SocketAddr;
+use std::time::Instant;
+
+use cv_protocol::FrameMeta;
+use cv_relay::hub::{PublishRefused, Publisher};
+use cv_relay::{Config, Relay, Token};
+use tokio::net::TcpListener;
+
+use cv_uplink::{Drop, Feed, Gate, Link, Stop};
+
+/// Where the page is served, and to whom.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StreamerConfig {
+    /// Where to listen.
+    pub address: SocketAddr,
+    /// What viewers must present; absent: everyone who reaches the port may watch.
+    pub token: Option<String>,
+}
+
+/// Why the page cannot be served.
+#[derive(Debug, thiserror::Error)]
+pub enum StreamerError {
+    /// The port is taken, or not ours to take.
+    #[error("cannot listen on {address}: {source}; another port: --streamer-port")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        source: io::Error,
+    },
+    /// The camera's name was refused.
+    #[error(transparent)]
+    Publish(#[from] PublishRefused),
+    /// There is no randomness for the secret that keeps other agents out.
+    #[error("cannot read /dev/urandom: {0}")]
+    Random(#[source] io::Error),
+}
+
+/// A relay that listens already.
+pub struct Streamer {
+    listener: TcpListener,
+    relay: Relay,
+    publisher: Publisher,
+}
+
+impl Streamer {
+    /// Listens and takes in the camera, but serves nobody yet. Must be called within the runtime.
+    ///
+    /// # Errors
+    ///
+    /// [`StreamerError`], first of all if the port is taken.
+    pub async fn open(config: &StreamerConfig, camera: &str) -> Result<Self, StreamerError> {
+        let address = config.address;
+        let listen = |source| StreamerError::Listen { address, source };
+        let listener = TcpListener::bind(address).await.map_err(listen)?;
+        let relay = cv_relay::app(Config {
+            // This relay is for one camera: nobody else can know the secret.
+            agent_token: Some(Token::new(secret().map_err(StreamerError::Random)?)),
+            viewer_token: config.token.as_deref().map(Token::new),
+            ..Config::default()
+        });
+        let publisher = relay.hub().publish(camera, |_reason| ())?;
+        let local = listener.local_addr().map_err(listen)?;
+        let who = match (config.token.is_some(), local.ip().is_loopback()) {
+            (true, _) => "viewers with the token",
+            (false, true) => "anyone on this machine",
+            (false, false) => "anyone who reaches this machine",
+        };
+        cv_relay::announce_page(local);
+        log::info!("Streamer: open to {who}; no other agents");
+        Ok(Self {
+            listener,
+            relay,
+            publisher,
+        })
+    }
+
+    /// Serves what `feed` brings until `stop` is requested.
+    pub async fn run(self, feed: &Feed, link: &Link, mut stop: Stop) {
+        let Self {
+            listener,
+            relay,
+            publisher,
+        } = self;
+        link.update(|status| {
+            status.connected = true;
+            status.clock_offset_us = Some(0);
+        });
+        let mut stop_serving = stop.clone();
+        let serving = cv_relay::serve(listener, relay, async move {
+            stop_serving.requested().await;
+        });
+        let publishing = async {
+            tokio::select! {
+                () = publish(&publisher, feed, link) => {}
+                () = stop.requested() => {}
+            }
+            // The camera goes offline before the viewers are sent away.
+            drop(publisher);
+        };
+        let (served, ()) = tokio::join!(serving, publishing);
+        if let Err(err) = served {
+            log::error!("The streamer's port broke: {err}");
+        }
+    }
+}
+
+/// Hands on whatever is new, for ever.
+async fn publish(publisher: &Publisher, feed: &Feed, link: &Link) {
+    let mut gate = Gate::default();
+    let mut demand = publisher.demand();
+    loop {
+        gate.demand(*demand.borrow_and_update());
+        if let Some(stats) = feed.take_stats() {
+            publisher.stats(stats);
+        }
+        if let Some(detections) = feed.take_detections() {
+            publisher.detections(detections);
+        }
+        if let Some(frame) = feed.take_frame() {
+            let sent = gate
+                .admit(&frame, link.stream_fps(), Instant::now())
+                .and_then(|()| {
+                    let meta = FrameMeta {
+                        seq: frame.seq,
+                        captured_us: frame.captured_at,
+                        sent_us: None,
+                        width: frame.resolution.width,
+                        height: frame.resolution.height,
+                        bytes: None,
+                        annotated: false,
+                    };
+                    publisher
+                        .frame(meta, frame.jpeg)
+                        .map_err(|_| Drop::Unsendable)
+                });
+            match sent {
+                Ok(()) => link.frame_sent(),
+                Err(reason) => feed.count(reason),
+            }
+        }
+        // A change of the demand concerns the next frame: it need not wake us.
+        feed.changed().await;
+    }
+}
+
+fn secret() -> io::Result<String> {
+    let mut bytes = [0; 16];
+    File::open("/dev/urandom")?.read_exact(&mut bytes)?;
+    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+}

@@ -1,0 +1,174 @@
+//! What the program says about models and engines, and what it does with models that are hostile.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::{Command, Output};
+
+use cv_detect::{Detector, EngineChoice};
+
+/// The binary, with no settings but what it is given.
+fn agent() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_cv-agent"));
+    command.env_clear().env("HOME", "/nonexistent");
+    command
+}
+
+/// Runs `cv-agent model`, with LiteRT if the tests were given it.
+pub fn inspect(file: &Path, arguments: &[&str]) -> Output {
+    let library = crate::setup::litert().unwrap_or_else(|| "/no/libLiteRt.so".into());
+    let mut command = agent();
+    command.arg("model").arg(file).args(arguments);
+    command.arg("--litert-lib").arg(library).output().unwrap()
+}
+
+/// What it printed and what it complained about, if it ended by itself.
+fn texts(output: &Output) -> (String, String) {
+    assert!(output.status.code().is_some(), "{output:?}");
+    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+    (text(&output.stdout), text(&output.stderr))
+}
+
+#[test]
+fn a_model_is_described() {
+    let file = crate::setup::fixture("models/efficientdet.tflite");
+    let (text, complaint) = texts(&inspect(&file, &[]));
+    for part in [
+        "efficientdet.tflite (3635 bytes)\n",
+        "uint8 [1, 32, 32, 3]",
+        "as its metadata says",
+        "float32 [1, 5, 4]",
+        "TFLite_Detection_PostProcess",
+        "labelmap.txt: red, green, blue\n",
+        "up to 5 objects; class 0 is \"red\"\n",
+        "\ntflite:    loads in ",
+        "\nLiteRT:    ",
+    ] {
+        assert!(text.contains(part), "{part:?} is not in {text}{complaint}");
+    }
+    let (text, _) = texts(&inspect(&file, &["--json"]));
+    let json: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(json["name"], "EfficientDet-like");
+    assert_eq!(json["outputs"].as_array().unwrap().len(), 4);
+    assert!(json["engines"]["tflite"].as_str().unwrap().contains("ms"));
+}
+
+#[test]
+fn what_cannot_be_used_is_described_all_the_same() {
+    // Two labels for the four columns of the model.
+    let dir = tempfile::tempdir().unwrap();
+    let labels = dir.path().join("labels.txt");
+    std::fs::write(&labels, "red\ngreen\n").unwrap();
+    let file = crate::setup::fixture("models/raw_int8.tflite");
+    let output = inspect(&file, &["--labels", labels.to_str().unwrap()]);
+    let (text, complaint) = texts(&output);
+    assert_eq!(output.status.code(), Some(78));
+    assert!(text.contains("int8 [1, 42, 4]"), "{text}");
+    assert!(
+        complaint.contains("2 labels do not fit a model of 4 classes"),
+        "{complaint}"
+    );
+}
+
+#[test]
+fn a_model_that_detects_nothing_is_told_what_is_expected() {
+    // Both outputs, and the operators that shape them, from [1, 42, 4] to [1, 24, 7].
+    let [old, new] = [[1, 42, 4], [1, 24, 7]].map(|shape: [i32; 3]| {
+        shape
+            .into_iter()
+            .flat_map(i32::to_le_bytes)
+            .collect::<Vec<u8>>()
+    });
+    let mut bytes = std::fs::read(crate::setup::fixture("models/raw_int8.tflite")).unwrap();
+    for at in (0..bytes.len() - old.len()).step_by(4) {
+        if bytes[at..].starts_with(&old) {
+            bytes[at..at + new.len()].copy_from_slice(&new);
+        }
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("other.tflite");
+    std::fs::write(&file, bytes).unwrap();
+    let output = inspect(&file, &[]);
+    let (text, complaint) = texts(&output);
+    assert_eq!(output.status.code(), Some(78));
+    assert!(text.contains("int8 [1, 24, 7]"), "{text}");
+    assert!(text.contains("\ntflite:    loads in "), "{text}");
+    for part in [
+        "its outputs are not understood",
+        "int8 [1, 24, 7]",
+        "expected boxes [1, N, 4], classes [1, N], scores [1, N]",
+    ] {
+        assert!(complaint.contains(part), "{part:?} is not in {complaint}");
+    }
+}
+
+#[test]
+fn a_part_of_a_model_is_refused() {
+    let whole = std::fs::read(crate::setup::fixture("models/efficientdet.tflite")).unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("part.tflite");
+    // The end of the file is its packed labels, without which it is whole.
+    for length in (0..2000).step_by(97) {
+        std::fs::write(&file, &whole[..length]).unwrap();
+        let output = inspect(&file, &[]);
+        let (_, complaint) = texts(&output);
+        assert_eq!(output.status.code(), Some(78), "{length}: {complaint}");
+        let reason = ["not a TensorFlow Lite model", "damaged model"];
+        assert!(
+            complaint.contains("part.tflite") && reason.iter().any(|part| complaint.contains(part)),
+            "{length}: {complaint}"
+        );
+    }
+}
+
+#[test]
+fn a_model_that_an_engine_does_not_survive_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let program = dir.path().join("dies");
+    for (script, reason) in [
+        ("kill -SEGV $$", "tflite crashes (signal 11)"),
+        ("exit 3", "tflite gives up (exit status: 3)"),
+        ("cat >/dev/null; echo nonsense", "tflite gives up"),
+    ] {
+        // Through `sh`, as a file that was just written may still be busy.
+        std::fs::write(&program, format!("#!/bin/sh\n{script}\n")).unwrap();
+        let executable = PermissionsExt::from_mode(0o755);
+        std::fs::set_permissions(&program, executable).unwrap();
+        let model = crate::setup::fixture("models/raw_int8.tflite");
+        let mut config = crate::setup::config(model, EngineChoice::TfLite).unwrap();
+        config.trial = Some(program.clone());
+        let err = Detector::load(&config).err().unwrap().to_string();
+        assert!(err.contains(reason), "{err}");
+    }
+}
+
+/// The line about the engine when the agent starts.
+fn start(arguments: &[&str]) -> String {
+    let output = agent()
+        .args(["--source", "test", "--seconds", "0.1", "--use-streamer"])
+        .args(["--streamer-port", "0", "--models-dir"])
+        .arg(crate::setup::root().join("models"))
+        .args(arguments)
+        .output()
+        .unwrap();
+    let log = String::from_utf8(output.stderr).unwrap();
+    let line = log.lines().find_map(|line| line.split("Engine: ").nth(1));
+    line.unwrap_or_else(|| panic!("{log}")).to_owned()
+}
+
+#[test]
+fn the_choice_of_an_engine_is_explained() {
+    let missing = ["--litert-lib", "/no/libLiteRt.so"];
+    assert_eq!(start(&missing), "tflite (LiteRT's library is not there)");
+    let asked = start(&[&missing[..], &["--engine", "tflite"]].concat());
+    assert_eq!(asked, "tflite (asked for)");
+    if let Some(library) = crate::setup::litert() {
+        let library = ["--litert-lib", library.to_str().unwrap()];
+        let chosen = start(&library);
+        if cfg!(target_arch = "x86_64") {
+            assert_eq!(chosen, "LiteRT (the fastest on this kind of processor)");
+        } else {
+            // Both were timed.
+            assert!(chosen.contains("tflite takes"), "{chosen}");
+        }
+    }
+}
