@@ -16,6 +16,12 @@ pub struct AgentAuth {
     /// Shared secret, if the relay asks for one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub token: Option<String>,
+    /// The key that the relay gave this agent for this camera when a person accepted it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+    /// Whether the agent can wait until a person accepts it; see [`Waiting`].
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub adoption: bool,
     /// The agent's own version, for people to read.
     #[serde(default)]
     pub version: String,
@@ -27,7 +33,36 @@ impl std::fmt::Debug for AgentAuth {
             .field("protocol", &self.protocol)
             .field("camera", &self.camera)
             .field("token", &self.token.as_ref().map(|_| "(hidden)"))
+            .field("key", &self.key.as_ref().map(|_| "(hidden)"))
+            .field("adoption", &self.adoption)
             .field("version", &self.version)
+            .finish()
+    }
+}
+
+/// The relay wants a person to accept the agent first. Nothing is to be sent until
+/// [`Accepted`] comes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Waiting {
+    /// What the person compares on both sides.
+    pub code: String,
+    /// For people to read.
+    #[serde(default)]
+    pub message: String,
+}
+
+/// A person has accepted the agent. The relay disconnects; the agent is to connect again with the
+/// key, then and always.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Accepted {
+    /// For [`AgentAuth::key`].
+    pub key: String,
+}
+
+impl std::fmt::Debug for Accepted {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Accepted")
+            .field("key", &"(hidden)")
             .finish()
     }
 }
@@ -202,6 +237,8 @@ mod tests {
             protocol: 1,
             camera: "a".into(),
             token: Some("hunter2".into()),
+            key: Some("hunter3".into()),
+            adoption: true,
             version: String::new(),
         };
         assert!(!format!("{auth:?}").contains("hunter2"));

@@ -11,11 +11,11 @@ mod steady;
 pub mod tutorial;
 mod viewer;
 
-pub use agent::{Ack, AgentAuth, Demand, Detections, FrameMeta, Object, Stats};
+pub use agent::{Accepted, Ack, AgentAuth, Demand, Detections, FrameMeta, Object, Stats, Waiting};
 pub use clock::{ClockExchange, ClockSet, Moment, Timestamp};
 pub use viewer::{
-    CameraInfo, CameraState, Shown, Text, Unwatch, ViewerDetections, ViewerFrameMeta, ViewerStats,
-    Watch,
+    CameraInfo, CameraState, Denied, Shown, Text, Unwatch, ViewerDetections, ViewerFrameMeta,
+    ViewerStats, Watch,
 };
 
 /// The version that [`AgentAuth::protocol`] carries.
@@ -67,6 +67,13 @@ pub mod event {
     pub const TEXT: &str = "text";
     /// Either side to the relay and back ([`crate::ClockExchange`]).
     pub const CLOCK: &str = "clock";
+    /// Relay to agent ([`crate::Waiting`]): a person has to accept it first. Relay to an
+    /// administrator's page: the list of agents that wait, on connect and on change.
+    pub const WAITING: &str = "waiting";
+    /// Relay to agent ([`crate::Accepted`]), before it disconnects it: here is the agent's key.
+    pub const ACCEPTED: &str = "accepted";
+    /// Relay to viewer ([`crate::Denied`]): this camera is not among those it may see.
+    pub const DENIED: &str = "denied";
     /// Relay to anyone, before it disconnects them: a sentence that says which rule was broken.
     pub const REFUSED: &str = "refused";
 }

@@ -21,6 +21,15 @@ pub struct Unwatch {
     pub camera: String,
 }
 
+/// Relay to viewer: a camera that the viewer may not see, whether it exists or not.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Denied {
+    /// The camera's name, as in `watch`.
+    pub camera: String,
+    /// For people to read.
+    pub message: String,
+}
+
 /// Viewer to relay: this frame, and every earlier one of this camera, has been painted or skipped.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Shown {

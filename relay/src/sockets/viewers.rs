@@ -4,15 +4,16 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
-use cv_protocol::{Shown, Unwatch, Watch, event};
+use cv_protocol::{Denied, Shown, Unwatch, Watch, event};
 use serde::Deserialize;
 use socketioxide::ProtocolVersion;
 use socketioxide::extract::SocketRef;
 use socketioxide::handler::Value;
 use socketioxide::socket::{DisconnectReason, Socket};
 
-use super::{Greeter, On, answer_clock, argument, describe, refuse};
-use crate::config::admits;
+use super::outbox::EVERYTHING;
+use super::{Greeter, On, adoption, answer_clock, argument, describe, offered, refuse};
+use crate::doors::{self, Doors, Grant, Offered};
 use crate::hub::{Address, Hub, Viewer};
 use crate::peer::Peer;
 
@@ -20,7 +21,13 @@ use crate::peer::Peer;
 const CHOOSE_WITHIN: Duration = Duration::from_secs(1);
 
 #[derive(Clone)]
-pub(super) struct Viewers(pub Arc<Hub>);
+pub(super) struct Viewers(pub Arc<Hub>, pub Arc<Doors>);
+
+/// What a viewer was let in with; looked at again when rights change.
+pub(super) struct Visit {
+    pub offered: Offered,
+    pub grant: Grant,
+}
 
 #[derive(Default, Deserialize)]
 struct Auth {
@@ -29,15 +36,15 @@ struct Auth {
 
 impl Greeter for Viewers {
     fn admit(&self, socket: &Arc<Socket>, auth: Option<&str>) -> Result<(), String> {
-        let hub = &self.0;
-        let required = hub.config().viewer_token.as_ref();
+        let Self(hub, doors) = self;
         let auth: Auth = match auth {
             Some(text) => serde_json::from_str(text).map_err(|err| format!("auth: {err}"))?,
             None => Auth::default(),
         };
-        if !admits(required, auth.token.as_deref()) {
-            return Err("this relay asks viewers for a token, and this is not it".into());
-        }
+        let offered = offered(socket, auth.token.as_deref());
+        let grant = doors
+            .view(&offered)
+            .map_err(|denied| denied.reason().to_owned())?;
         let address = Address {
             room: Cow::Owned(socket.id.to_string()),
             lane: lane_of(socket),
@@ -46,7 +53,12 @@ impl Greeter for Viewers {
         let viewer = Arc::new(viewer);
         // The room holds this viewer alone; see the outbox.
         socket.join(socket.id);
+        if grant.cameras.are_all() {
+            socket.join(EVERYTHING);
+        }
         socket.extensions.insert(viewer.clone());
+        let cameras = grant.cameras.clone();
+        socket.extensions.insert(Arc::new(Visit { offered, grant }));
         answer_clock(socket);
 
         on_viewer(
@@ -54,14 +66,28 @@ impl Greeter for Viewers {
             &viewer,
             socket,
             event::WATCH,
-            |viewer, watch: Watch| viewer.watch(&watch).map_err(|err| err.to_string()),
+            move |socket, viewer, watch: Watch| {
+                if cameras.include(&watch.camera) {
+                    return viewer.watch(&watch).map_err(|err| err.to_string());
+                }
+                let message = doors::Denied::camera(&watch.camera).reason().to_owned();
+                // A socket that is full or closes shows nothing anyway.
+                let _ = socket.emit(
+                    event::DENIED,
+                    &Denied {
+                        camera: watch.camera,
+                        message,
+                    },
+                );
+                Ok(())
+            },
         );
         on_viewer(
             hub,
             &viewer,
             socket,
             event::UNWATCH,
-            |viewer, unwatch: Unwatch| {
+            |_, viewer, unwatch: Unwatch| {
                 viewer.unwatch(&unwatch.camera);
                 Ok(())
             },
@@ -71,7 +97,7 @@ impl Greeter for Viewers {
             &viewer,
             socket,
             event::SHOWN,
-            |viewer, shown: Shown| {
+            |_, viewer, shown: Shown| {
                 viewer.shown(&shown);
                 Ok(())
             },
@@ -96,11 +122,24 @@ impl Greeter for Viewers {
             describe(socket),
             self.0.viewers()
         );
-        // Fails only if the socket closes already.
-        let _ = socket.emit(event::CAMERAS, &(self.0.cameras(),));
-        let Some(viewer) = socket.extensions.get::<Arc<Viewer>>() else {
+        let Some((viewer, visit)) = socket
+            .extensions
+            .get::<Arc<Viewer>>()
+            .zip(socket.extensions.get::<Arc<Visit>>())
+        else {
             return;
         };
+        let mut cameras = self.0.cameras();
+        cameras.retain(|camera| visit.grant.cameras.include(&camera.name));
+        // Fails only if the socket closes already.
+        let _ = socket.emit(event::CAMERAS, &(cameras,));
+        if visit.grant.is_admin() {
+            adoption::tell(socket, &adoption::list(&self.1));
+        }
+        if !visit.grant.cameras.are_all() {
+            // The tutorial's page is moved from camera to camera as they come and go.
+            return;
+        }
         let wanted = query_value(socket, "camera");
         let viewer = Arc::downgrade(&viewer);
         tokio::spawn(async move {
@@ -118,7 +157,7 @@ fn on_viewer<T: serde::de::DeserializeOwned + 'static>(
     viewer: &Arc<Viewer>,
     socket: &Arc<Socket>,
     event: &'static str,
-    handle: impl Fn(&Viewer, T) -> Result<(), String> + Send + Sync + 'static,
+    handle: impl Fn(&Arc<Socket>, &Viewer, T) -> Result<(), String> + Send + Sync + 'static,
 ) {
     let hub = hub.clone();
     // Weak: handlers live as long as the socket, which must not keep the viewer alive.
@@ -131,7 +170,7 @@ fn on_viewer<T: serde::de::DeserializeOwned + 'static>(
             };
             let handled = argument(value)
                 .map_err(|err| format!("{event}: {err}"))
-                .and_then(|argument| handle(&viewer, argument));
+                .and_then(|argument| handle(socket, &viewer, argument));
             if let Err(reason) = handled {
                 refuse(&hub, socket, &reason);
             }
