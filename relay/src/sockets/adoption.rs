@@ -98,6 +98,7 @@ pub(super) fn decide(socket: &SocketRef, candidate: &Arc<Candidate>) {
         say_last_words(
             socket.clone(),
             "an administrator has turned this agent away",
+            false,
         );
         return;
     }
@@ -118,7 +119,7 @@ pub(super) fn decide(socket: &SocketRef, candidate: &Arc<Candidate>) {
             }
             Err(err) => {
                 log::error!("cannot accept {name:?}: {err}");
-                say_last_words(socket, "the relay could not store the key");
+                say_last_words(socket, "the relay could not store the key", true);
             }
         }
     });

@@ -86,7 +86,11 @@ impl Sockets {
             if let Some(visit) = socket.extensions.get::<Arc<viewers::Visit>>()
                 && !doors.still_grants(&visit.offered, &visit.grant)
             {
-                say_last_words(socket, "your rights have changed or your session has ended");
+                say_last_words(
+                    socket,
+                    "your rights have changed or your session has ended",
+                    true,
+                );
             }
         }
         for socket in [NAMESPACE_AGENTS, "/"]
@@ -99,7 +103,7 @@ impl Sockets {
                 && !visit.may_stay(doors)
             {
                 log::info!("agent {} revoked", describe(&socket));
-                say_last_words(socket, "an administrator has revoked this agent");
+                say_last_words(socket, "an administrator has revoked this agent", false);
             }
         }
     }
