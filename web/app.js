@@ -486,7 +486,7 @@ setInterval(() => {
 useToken(wish.token);
 access.refresh().then((info) => {
   // Whoever opens the set-up link wants to use it, also where watching is open.
-  if (access.setUpLink && info) signIn.ask(info.set_up ? '' : 'The set-up link has been used already.');
+  if (access.setUpLink && info) signIn.ask();
 });
 socket.open();
 update();

@@ -48,6 +48,7 @@ export class SignIn {
   /** Opens the dialog that fits what the relay says of itself. */
   ask(message = '') {
     const info = this.#access.info;
+    if (this.#access.setUpLink && info && !info.set_up) message ||= 'The set-up link has been used already.';
     if (info?.set_up === 'here' || (info?.set_up && this.#access.setUpLink)) this.#show('setUp', message);
     else if (info?.users) this.#show('signIn', message);
     else if (info?.token) this.askForToken(message);

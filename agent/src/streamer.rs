@@ -61,6 +61,7 @@ impl Streamer {
             // This relay is for one camera: nobody else can know the secret.
             agent_token: Some(Token::new(secret().map_err(StreamerError::Random)?)),
             viewer_token: config.token.as_deref().map(Token::new),
+            open: cv_relay::Open::Everyone,
             ..Config::default()
         });
         let publisher = relay.hub().publish(camera, |_reason| ())?;

@@ -9,7 +9,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, afterEach, before, beforeEach, describe, test } from 'node:test';
 import { openPage, startChromium, state, until } from './lib/chromium.mjs';
-import { startAgent, startRelay } from './lib/programs.mjs';
+import { programEnv, startAgent, startRelay } from './lib/programs.mjs';
 
 const PASSWORD = 'correct horse battery';
 
@@ -43,7 +43,10 @@ async function start(...args) {
 
 /** `cv-relay ARGS`, on the relay's data. */
 async function command(args, input = '') {
-  const child = spawn(relay.binary, [...args, '--data-dir', join(folder, 'data')], { stdio: ['pipe', 'pipe', 'inherit'] });
+  const child = spawn(relay.binary, [...args, '--data-dir', join(folder, 'data')], {
+    env: programEnv(),
+    stdio: ['pipe', 'pipe', 'inherit'],
+  });
   child.stdin.end(input);
   let output = '';
   child.stdout.on('data', (data) => (output += data));

@@ -14,7 +14,7 @@ use futures_util::stream;
 use tokio::sync::watch;
 
 use super::{NOT_STORED, Relay, sorry};
-use crate::doors::{Denied, Offered, Picture};
+use crate::doors::{Offered, Picture};
 use crate::hub::{Camera, Frame, Polling};
 
 const BOUNDARY: &str = "cv-frame";
@@ -26,7 +26,7 @@ fn find(
     offered: &Offered,
     picture: Picture,
     file: &str,
-) -> Result<Arc<Camera>, Response> {
+) -> Result<Arc<Camera>, Box<Response>> {
     let extension = match picture {
         Picture::Snapshot => ".jpg",
         Picture::Stream => ".mjpg",
@@ -34,7 +34,7 @@ fn find(
     let name = file.strip_suffix(extension).unwrap_or_default();
     let grant = doors
         .view_picture(offered, picture, name)
-        .map_err(Denied::into_response)?;
+        .map_err(|denied| Box::new(denied.into_response()))?;
     hub.camera(name).ok_or_else(|| {
         let known: Vec<_> = hub
             .cameras()
@@ -46,10 +46,10 @@ fn find(
             [] => "There is none yet.".to_owned(),
             names => format!("There are: {}", names.join(", ")),
         };
-        sorry(
+        Box::new(sorry(
             StatusCode::NOT_FOUND,
             format!("No camera at {file:?}; expected NAME{extension}. {known}"),
-        )
+        ))
     })
 }
 
@@ -61,7 +61,7 @@ pub async fn snapshot(
 ) -> Response {
     let camera = match find(&relay, &offered, Picture::Snapshot, &file) {
         Ok(camera) => camera,
-        Err(response) => return response,
+        Err(response) => return *response,
     };
     let Some(frame) = camera.newest() else {
         let why = match camera.info().map(|info| info.state) {
@@ -90,7 +90,7 @@ pub async fn stream(
 ) -> Response {
     let camera = match find(&relay, &offered, Picture::Stream, &file) {
         Ok(camera) => camera,
-        Err(response) => return response,
+        Err(response) => return *response,
     };
     let Relay { hub, doors } = relay;
     let place = match hub.enter_place() {

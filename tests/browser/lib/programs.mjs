@@ -22,7 +22,7 @@ function binary(variable, name) {
 }
 
 /** The programs refuse settings that they do not know, such as where the tests find them. */
-function programEnv() {
+export function programEnv() {
   const { CV_RELAY_BIN, CV_AGENT_BIN, ...env } = process.env;
   return env;
 }
