@@ -7,6 +7,7 @@ use clap::builder::RangedU64ValueParser;
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use cv_service::Program;
 
+use crate::archive::{ArchiveArgs, ArchiveCommand};
 use crate::config::{Config, Limits, Open, Token};
 
 /// Where the relay's settings come from.
@@ -74,6 +75,10 @@ pub struct Args {
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = count(64))]
     pub threads: usize,
 
+    /// Events and recordings.
+    #[command(flatten)]
+    pub archive: ArchiveArgs,
+
     /// How much to log: error, warn, info, debug or trace
     #[arg(long, value_name = "LEVEL", default_value = "info")]
     pub log_level: log::LevelFilter,
@@ -109,6 +114,9 @@ pub enum Command {
         #[command(subcommand)]
         action: AgentsAction,
     },
+    /// Events and recordings.
+    #[command(flatten)]
+    Archive(ArchiveCommand),
     /// Print a completion script for a shell
     Completions {
         /// Which shell
@@ -279,6 +287,7 @@ impl From<&Args> for Config {
                 _ => Open::Nobody,
             },
             access: None,
+            archive: None,
             limits: Limits {
                 agents: args.max_agents,
                 viewers: args.max_viewers,

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use cv_access::Access;
+use cv_archive::Archive;
 
 /// A shared secret; never shown.
 pub use cv_access::SharedSecret as Token;
@@ -51,6 +52,8 @@ pub struct Config {
     pub open: Open,
     /// Users, keys and API tokens; absent: there are none.
     pub access: Option<Arc<Access>>,
+    /// Where events and recordings are kept; absent: nothing is recorded.
+    pub archive: Option<Arc<Archive>>,
     /// Bounds.
     pub limits: Limits,
 }

@@ -15,6 +15,7 @@
 #![forbid(unsafe_code)]
 
 mod announce;
+pub mod archive;
 pub mod cli;
 mod config;
 mod descriptors;
@@ -105,8 +106,12 @@ impl Relay {
 /// Builds a relay; nothing listens yet.
 #[must_use]
 pub fn app(config: Config) -> Relay {
+    let archive = config.archive.clone();
     let doors = Doors::new(&config);
     let (layer, hub, sockets) = sockets::layer(config, &doors);
+    if let Some(archive) = &archive {
+        archive::attach(archive, &hub);
+    }
     Relay {
         router: http::router(hub.clone(), doors.clone()).layer(layer),
         hub,

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use cv_access::{Access, AccessError};
+use cv_archive::Archive;
 use cv_relay::cli::{Args, PROGRAM};
 use cv_relay::hub::Hub;
 use cv_relay::{Config, Open, announce_doors, announce_page, app, serve};
@@ -98,6 +99,9 @@ async fn run(args: &Args, config: Config) -> anyhow::Result<()> {
         format!("cannot listen on {address} (is another relay running? choose another with --port)")
     })?;
     let address = listener.local_addr()?;
+    let mut config = config;
+    config.archive = open_archive(args)?;
+    let archive = config.archive.clone();
     let relay = app(config);
     announce_page(address);
     announce_doors(relay.doors(), address);
@@ -109,8 +113,30 @@ async fn run(args: &Args, config: Config) -> anyhow::Result<()> {
     let reporting = tokio::spawn(report(relay.hub().clone()));
     let outcome = serve(listener, relay, stop_signal(interrupt, terminate)).await;
     reporting.abort();
+    if let Some(archive) = archive {
+        archive.close();
+    }
     log::info!("stopped");
     outcome.context("serving failed")
+}
+
+/// The archive, if there is to be one.
+fn open_archive(args: &Args) -> anyhow::Result<Option<Arc<Archive>>> {
+    let Some(config) = args.archive.config() else {
+        return Ok(None);
+    };
+    let dir = config.dir.clone();
+    let archive = Archive::open(config)?;
+    log::info!(
+        "events and recordings are kept in {} ({}; {} days, {} bytes of a camera, {} bytes of the disk \
+         stay free)",
+        dir.display(),
+        args.archive.record,
+        args.archive.keep_days,
+        args.archive.keep_bytes.0,
+        args.archive.min_free.0,
+    );
+    Ok(Some(Arc::new(archive)))
 }
 
 /// Completes at the first SIGINT or SIGTERM; the second ends the process at once.

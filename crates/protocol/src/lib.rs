@@ -7,12 +7,17 @@
 
 mod agent;
 mod clock;
+mod memory;
 mod steady;
 pub mod tutorial;
 mod viewer;
 
 pub use agent::{Accepted, Ack, AgentAuth, Demand, Detections, FrameMeta, Object, Stats, Waiting};
 pub use clock::{ClockExchange, ClockSet, Moment, Timestamp};
+pub use memory::{
+    EventChange, EventInfo, EventMessage, FIRST_PLAYED_SEQ, Live, PLAY_RATE, Pause, Play,
+    PlayState, Position, Recording, Seek,
+};
 pub use viewer::{
     CameraInfo, CameraState, Denied, Shown, Text, Unwatch, ViewerDetections, ViewerFrameMeta,
     ViewerStats, Watch,
@@ -74,6 +79,18 @@ pub mod event {
     pub const ACCEPTED: &str = "accepted";
     /// Relay to viewer ([`crate::Denied`]): this camera is not among those it may see.
     pub const DENIED: &str = "denied";
+    /// Relay to viewer ([`crate::EventMessage`]): something happened to an event.
+    pub const EVENT: &str = "event";
+    /// Viewer to relay ([`crate::Play`]).
+    pub const PLAY: &str = "play";
+    /// Viewer to relay ([`crate::Pause`]).
+    pub const PAUSE: &str = "pause";
+    /// Viewer to relay ([`crate::Seek`]).
+    pub const SEEK: &str = "seek";
+    /// Viewer to relay ([`crate::Live`]).
+    pub const LIVE: &str = "live";
+    /// Relay to viewer ([`crate::Position`]).
+    pub const POSITION: &str = "position";
     /// Relay to anyone, before it disconnects them: a sentence that says which rule was broken.
     pub const REFUSED: &str = "refused";
 }

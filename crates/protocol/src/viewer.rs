@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Detections, FrameMeta, Stats, Timestamp};
+use crate::{Detections, FrameMeta, Recording, Stats, Timestamp};
 
 /// Viewer to relay: send me this camera.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -72,6 +72,9 @@ pub struct CameraInfo {
     /// How far the relay's clock is ahead of the agent's, in microseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub clock_offset_us: Option<i64>,
+    /// Its recording; absent where nothing is recorded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recording: Option<Recording>,
 }
 
 /// First argument of a `frame` event towards a viewer.

@@ -28,6 +28,7 @@ pub fn run(command: &Command) -> anyhow::Result<()> {
         Command::User { data, action } => user(&mut open(data)?, action),
         Command::Token { data, action } => token(&mut open(data)?, action),
         Command::Agents { data, action } => agents(&mut open(data)?, action),
+        Command::Archive(command) => command.run(),
         Command::Completions { shell } => {
             let mut described = PROGRAM.command::<Args>();
             clap_complete::generate(*shell, &mut described, "cv-relay", &mut io::stdout());

@@ -44,6 +44,11 @@ pub fn router(hub: Arc<Hub>, doors: Arc<Doors>) -> Router {
         .route("/stream/{file}", get(pictures::stream))
         .route("/snapshot/{file}", get(pictures::snapshot))
         .merge(access::routes())
+        .merge(crate::archive::routes(
+            &hub,
+            &doors,
+            hub.config().archive.as_ref(),
+        ))
         .fallback(get(assets::serve))
         .layer(middleware::map_response(harden))
         .with_state(Relay { hub, doors })

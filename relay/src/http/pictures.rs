@@ -20,7 +20,6 @@ use crate::hub::{Camera, Frame, Polling};
 const BOUNDARY: &str = "cv-frame";
 
 /// The camera named by the path, if it may be seen.
-#[expect(clippy::result_large_err, reason = "the error is the answer itself")]
 fn find(
     Relay { hub, doors }: &Relay,
     offered: &Offered,

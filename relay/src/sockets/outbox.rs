@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use bytes::{BufMut as _, Bytes, BytesMut};
-use cv_protocol::{CameraInfo, ClockSet, NAMESPACE_AGENTS, NAMESPACE_VIEWERS, event, tutorial};
+use cv_protocol::{
+    CameraInfo, ClockSet, EventMessage, NAMESPACE_AGENTS, NAMESPACE_VIEWERS, event, tutorial,
+};
 use futures_util::FutureExt as _;
 use socketioxide::SocketIo;
 use socketioxide::operators::BroadcastOperators;
@@ -54,6 +56,7 @@ impl Outbox for SocketOutbox {
             }
             Message::Stats(stats) => to.emit(event::STATS, stats).now_or_never(),
             Message::Text(text) => to.emit(event::TEXT, text).now_or_never(),
+            Message::Position(position) => to.emit(event::POSITION, position).now_or_never(),
             Message::Tutorial(payload) => to
                 .volatile()
                 .emit(tutorial::SERVER2WEB, payload)
@@ -89,6 +92,19 @@ impl Outbox for SocketOutbox {
                     .broadcast()
                     .emit(event::CLOCK, &set)
                     .now_or_never();
+            }
+        }
+    }
+
+    fn send_event(&self, message: &EventMessage) {
+        let Some(viewers) = self.viewers() else {
+            return;
+        };
+        for socket in viewers.broadcast().sockets() {
+            let sees = |visit: Arc<Visit>| visit.grant.cameras.include(&message.event.camera);
+            if socket.extensions.get::<Arc<Visit>>().is_some_and(sees) {
+                // A socket that is full or closes needs no event.
+                let _ = socket.emit(event::EVENT, message);
             }
         }
     }

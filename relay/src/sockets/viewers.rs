@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
-use cv_protocol::{Denied, Shown, Unwatch, Watch, event};
+use cv_protocol::{Denied, Live, Pause, Play, Seek, Shown, Unwatch, Watch, event};
 use serde::Deserialize;
 use socketioxide::ProtocolVersion;
 use socketioxide::extract::SocketRef;
@@ -13,6 +13,7 @@ use socketioxide::socket::{DisconnectReason, Socket};
 
 use super::outbox::EVERYTHING;
 use super::{Greeter, On, adoption, answer_clock, argument, describe, offered, refuse};
+use crate::archive::Players;
 use crate::doors::{self, Doors, Grant, Offered};
 use crate::hub::{Address, Hub, Viewer};
 use crate::peer::Peer;
@@ -57,7 +58,6 @@ impl Greeter for Viewers {
             socket.join(EVERYTHING);
         }
         socket.extensions.insert(viewer.clone());
-        let cameras = grant.cameras.clone();
         socket.extensions.insert(Arc::new(Visit { offered, grant }));
         answer_clock(socket);
 
@@ -67,21 +67,15 @@ impl Greeter for Viewers {
             socket,
             event::WATCH,
             move |socket, viewer, watch: Watch| {
-                if cameras.include(&watch.camera) {
+                if may_see(socket, &watch.camera) {
                     return viewer.watch(&watch).map_err(|err| err.to_string());
                 }
-                let message = doors::Denied::camera(&watch.camera).reason().to_owned();
-                // A socket that is full or closes shows nothing anyway.
-                let _ = socket.emit(
-                    event::DENIED,
-                    &Denied {
-                        camera: watch.camera,
-                        message,
-                    },
-                );
                 Ok(())
             },
         );
+        let archive = hub.config().archive.as_ref();
+        let players = Arc::new(Players::new(hub, archive, viewer.recipient().clone()));
+        let of_players = players.clone();
         on_viewer(
             hub,
             &viewer,
@@ -97,15 +91,19 @@ impl Greeter for Viewers {
             &viewer,
             socket,
             event::SHOWN,
-            |_, viewer, shown: Shown| {
-                viewer.shown(&shown);
+            move |_, viewer, shown: Shown| {
+                if !of_players.shown(&shown) {
+                    viewer.shown(&shown);
+                }
                 Ok(())
             },
         );
+        play_recordings(hub, &viewer, &players, socket);
         let hub = hub.clone();
         socket.on_disconnect(async move |socket: SocketRef, reason: DisconnectReason| {
             // Ends what it watches before it is counted.
             socket.extensions.clear();
+            players.stop_all();
             drop(viewer);
             log::info!(
                 "viewer disconnected: {} ({reason:?}); {} are connected",
@@ -149,6 +147,80 @@ impl Greeter for Viewers {
             }
         });
     }
+}
+
+/// Takes `play`, `pause`, `seek` and `live`.
+fn play_recordings(
+    hub: &Arc<Hub>,
+    viewer: &Arc<Viewer>,
+    players: &Arc<Players>,
+    socket: &Arc<Socket>,
+) {
+    let of_play = players.clone();
+    on_viewer(
+        hub,
+        viewer,
+        socket,
+        event::PLAY,
+        move |socket, viewer, play: Play| {
+            if !may_see(socket, &play.camera) {
+                return Ok(());
+            }
+            of_play.play(&play)?;
+            // The past takes the place of the present.
+            viewer.unwatch(&play.camera);
+            Ok(())
+        },
+    );
+    let of_pause = players.clone();
+    on_viewer(
+        hub,
+        viewer,
+        socket,
+        event::PAUSE,
+        move |_, _, pause: Pause| {
+            of_pause.pause(&pause);
+            Ok(())
+        },
+    );
+    let of_seek = players.clone();
+    on_viewer(hub, viewer, socket, event::SEEK, move |_, _, seek: Seek| {
+        of_seek.seek(&seek);
+        Ok(())
+    });
+    let of_live = players.clone();
+    on_viewer(
+        hub,
+        viewer,
+        socket,
+        event::LIVE,
+        move |socket, viewer, live: Live| {
+            if !may_see(socket, &live.camera) {
+                return Ok(());
+            }
+            of_live.stop(&live.camera);
+            let watch = Watch {
+                camera: live.camera,
+                max_fps: live.max_fps,
+            };
+            viewer.watch(&watch).map_err(|err| err.to_string())
+        },
+    );
+}
+
+/// Whether the viewer may see a camera; if not, the viewer is told.
+fn may_see(socket: &Socket, camera: &str) -> bool {
+    let visit = socket.extensions.get::<Arc<Visit>>();
+    if visit.is_some_and(|visit| visit.grant.cameras.include(camera)) {
+        return true;
+    }
+    let denied = Denied {
+        camera: camera.to_owned(),
+        message: doors::Denied::camera(camera).reason().to_owned(),
+    };
+    // A socket that is full or closes shows nothing anyway.
+    let _ = socket.emit(event::DENIED, &denied);
+    false
 }
 
 /// Calls `handle` for each `event` of the viewer; an error refuses the viewer.

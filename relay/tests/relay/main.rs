@@ -7,6 +7,7 @@
 
 mod access;
 mod agents;
+mod archive;
 mod bounds;
 mod client;
 mod flow;
