@@ -1,4 +1,4 @@
-//! Time on the wire, and the exchange that reconciles two machines' clocks.
+//! Time in messages, and the exchange that relates the clocks of two machines.
 
 use std::time::Duration;
 
@@ -37,7 +37,7 @@ impl Timestamp {
         steady::follow()
     }
 
-    /// Time from `earlier` to `self`; zero if `earlier` is later.
+    /// Returns the time from `earlier` to `self`; zero if `earlier` is later.
     #[must_use]
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_micros(self.0.saturating_sub(earlier.0))
@@ -106,22 +106,24 @@ pub struct ClockSet {
 /// One round of an NTP-like exchange: the asker sends `t0`, the relay answers with all three.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ClockExchange {
-    /// When the asker sent it, by the asker's clock; returned unchanged.
+    /// Time at which the client sent the question, by the client's clock. The relay returns it
+    /// unchanged.
     pub t0: Timestamp,
-    /// When the relay received it, by the relay's clock; absent in the question.
+    /// Time at which the relay received the question, by the relay's clock; absent in the question.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub t1: Option<Timestamp>,
-    /// When the relay answered, by the relay's clock; absent in the question.
+    /// Time at which the relay sent the answer, by the relay's clock; absent in the question.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub t2: Option<Timestamp>,
 }
 
 impl ClockExchange {
-    /// How far the relay's clock is ahead of the asker's, in microseconds, and the round-trip time
-    /// without the relay's own share; `None` for a question.
+    /// Returns how far the relay's clock is ahead of the client's, in microseconds, and the
+    /// round-trip time without the relay's processing time; `None` for a question.
     ///
-    /// `t3` is when the answer arrived, by the asker's clock. The estimate is off by at most half
-    /// the round trip: keep the one with the shortest.
+    /// `t3` is the time at which the answer arrived, by the client's clock. The estimate is off by
+    /// at most half the round trip, so the caller should keep the estimate with the shortest round
+    /// trip.
     #[must_use]
     pub fn offset(&self, t3: Timestamp) -> Option<(i64, Duration)> {
         let signed = |t: Timestamp| i64::try_from(t.0).unwrap_or(i64::MAX);
@@ -145,8 +147,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn offset_is_exact_on_a_symmetric_path() {
-        // The relay is 1000 us ahead, each way takes 200 us, and it thinks for 50 us.
+    fn the_offset_is_exact_on_a_symmetric_path() {
+        // The relay is 1000 us ahead, each way takes 200 us, and the relay needs 50 us to answer.
         let exchange = ClockExchange {
             t0: Timestamp(10_000),
             t1: Some(Timestamp(11_200)),
