@@ -64,7 +64,9 @@ fn buffer(bytes_per_second: f64, round_trip: Option<Duration>) -> usize {
     let rate = bytes_per_second.max(EXPECTED_RATE);
     let in_flight = ROUND_TRIPS * rate * round_trip.as_secs_f64();
     // A float beyond the range becomes the largest integer.
-    (SMALLEST_BUFFER + in_flight as usize).min(LARGEST_BUFFER)
+    SMALLEST_BUFFER
+        .saturating_add(in_flight as usize)
+        .min(LARGEST_BUFFER)
 }
 
 /// The socket takes more only when less than half of this is unsent: about one packet, so that
