@@ -12,6 +12,7 @@ use cv_protocol::{
 };
 use tokio::sync::watch;
 
+use super::tap::{Placing, Tap};
 use super::{Frame, Recipient};
 use crate::metrics::CameraMetrics;
 use crate::tutorial::harmless;
@@ -61,6 +62,9 @@ struct State {
     watchers: HashMap<u64, Watcher>,
     tutorial_viewers: HashMap<u64, Recipient>,
     polling: u32,
+    /// Records the camera.
+    tap: Option<Arc<dyn Tap>>,
+    placing: Placing,
 }
 
 /// Whoever brings the camera's frames now.
@@ -133,6 +137,8 @@ impl Camera {
                 watchers: HashMap::new(),
                 tutorial_viewers: HashMap::new(),
                 polling: 0,
+                tap: None,
+                placing: Placing::default(),
             }),
             newest: watch::Sender::new(None),
             demand: watch::Sender::new(Demand {
@@ -164,6 +170,7 @@ impl Camera {
             fault: state.fault.clone(),
             viewers: state.viewers(),
             clock_offset_us: state.clock_offset_us,
+            recording: state.tap.as_ref().map(|tap| tap.recording()),
         })
     }
 
@@ -184,6 +191,12 @@ impl Camera {
             && state
                 .gone_at
                 .is_none_or(|at| now.saturating_duration_since(at) > keep)
+    }
+
+    /// What is recorded has changed.
+    pub(super) fn recording_changed(&self) {
+        let state = self.lock();
+        self.tell_demand(&state);
     }
 
     fn count_out(&self, viewers: usize, bytes: u64) {
@@ -240,6 +253,12 @@ impl State {
         age.is_none_or(|age| age > FRESH)
     }
 
+    /// When something was captured, by the relay's clock.
+    fn place(&mut self, captured: Timestamp, received: Timestamp) -> Timestamp {
+        let offset = self.clock_offset_us;
+        self.placing.place(captured, received, offset)
+    }
+
     /// Sequence numbers start again: what is in flight will not be acknowledged by them.
     fn restart(&mut self) {
         self.last_frame = None;
@@ -276,12 +295,15 @@ impl State {
 
     fn demand(&self) -> Demand {
         let unlimited = self.polling > 0 || !self.tutorial_viewers.is_empty();
+        // A recording counts as a viewer: what nobody watches is recorded at its rate too.
+        let recording = self.tap.as_ref().and_then(|tap| tap.wants());
         let most = self
             .watching()
             .map(|watcher| watcher.max_fps)
+            .chain(recording)
             .try_fold(0.0_f32, |most, fps| Some(most.max(fps?)));
         Demand {
-            viewers: self.viewers(),
+            viewers: self.viewers() + u32::from(recording.is_some()),
             max_fps: most.filter(|most| !unlimited && *most > 0.0),
             cut_frames: true,
         }

@@ -10,6 +10,7 @@ use cv_protocol::{
 };
 
 use super::{Camera, Source, State};
+use crate::hub::tap::{Placing, Tap};
 use crate::hub::{Frame, Message, Outbox};
 use crate::metrics::Histogram;
 
@@ -30,8 +31,19 @@ pub(in crate::hub) enum FrameTaken {
 
 impl Camera {
     /// Makes `id` the source; whoever was the source before is told so.
-    pub(in crate::hub) fn begin(&self, id: u64, evict: Box<dyn FnOnce(&str) + Send>) {
+    pub(in crate::hub) fn begin(
+        &self,
+        id: u64,
+        evict: Box<dyn FnOnce(&str) + Send>,
+        tap: Option<Arc<dyn Tap>>,
+    ) {
         let mut state = self.lock();
+        if let Some(tap) = &tap {
+            tap.begin();
+        }
+        state.tap = tap;
+        state.placing = Placing::default();
+        self.tell_demand(&state);
         let previous = state.source.replace(Source { id, evict });
         state.heard_at = Instant::now();
         state.catching_up = None;
@@ -133,6 +145,11 @@ impl Camera {
         let seq = meta.seq;
         let frame = Arc::new(frame);
         self.newest.send_replace(Some(frame.clone()));
+        if let Some(tap) = state.tap.clone() {
+            let meta = &frame.meta;
+            let at = state.place(meta.frame.captured_us, meta.received_us);
+            tap.frame(at, &frame);
+        }
 
         let mut ready = Vec::with_capacity(state.watchers.len());
         for watcher in state.watchers.values_mut() {
@@ -208,6 +225,10 @@ impl Camera {
         }
         state.heard(Instant::now());
         self.metrics.detections_in.add(1);
+        if let Some(tap) = state.tap.clone() {
+            let at = state.place(detections.captured_us, Timestamp::now());
+            tap.detections(at, &detections);
+        }
         let message = ViewerDetections {
             camera: self.name.clone(),
             detections,
