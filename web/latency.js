@@ -13,6 +13,8 @@ export const HOPS = [
   { key: 'paint', name: 'Paint', hint: 'Waiting for the screen’s next repaint' },
 ];
 
+/** From this number on a frame is played from a recording: its age is not a delay. */
+export const FIRST_PLAYED_SEQ = 2 ** 40;
 /** Clocks of two machines are known to half a round trip. */
 const CLOCK_ERROR_MS = 1000;
 /** No picture is older: the relay drops connections that stall for a sixth of this. */
@@ -34,11 +36,12 @@ export function hopsOf(frame, paintedUs, toRelay, agentOffset) {
   const captured = known(meta.captured_us);
   const sent = known(meta.sent_us);
   const received = known(meta.received_us);
+  const live = !(meta.seq >= FIRST_PLAYED_SEQ);
   const across = {
-    agent: minus(sent, captured),
-    uplink: minus(received, shift(sent)),
-    downlink: minus(toRelay(arrivedUs), received),
-    total: minus(toRelay(paintedUs), shift(captured)),
+    agent: live ? minus(sent, captured) : null,
+    uplink: live ? minus(received, shift(sent)) : null,
+    downlink: live ? minus(toRelay(arrivedUs), received) : null,
+    total: live ? minus(toRelay(paintedUs), shift(captured)) : null,
   };
   const adjusting = Object.values(across).some((ms) => ms !== null && plausible(ms) === null);
   return {

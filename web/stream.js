@@ -10,6 +10,7 @@
 // more later, and tens of JPEGs cost less than one decoded picture.
 
 import { pageNow } from './clock.js';
+import { FIRST_PLAYED_SEQ } from './latency.js';
 
 const MAX_PICTURES = 2;
 const MAX_HELD_FRAMES = 150;
@@ -152,6 +153,7 @@ export class Stream {
   // Why frames between the last one and this one did not come: because nobody asked for more a
   // second (told by the agent's count, or by the relay keeping to our rate), or by some limit.
   #countGap({ meta, arrivedUs }) {
+    if (meta.seq >= FIRST_PLAYED_SEQ) return; // Recordings have gaps of their own.
     const gap = Math.max(0, meta.seq - this.#last.meta.seq - 1);
     const told = meta.paced - this.#last.meta.paced;
     let paced = Number.isFinite(told) ? Math.min(gap, Math.max(0, told)) : 0;

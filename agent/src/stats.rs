@@ -28,7 +28,7 @@ pub struct Meters {
     objects_found: AtomicU64,
     objects_lost: AtomicU64,
     camera: Mutex<Camera>,
-    /// Why the newest searched frame could not be searched; `None` if it could.
+    /// Reason why the newest frame could not be searched; `None` if it could.
     search_fault: Mutex<Option<String>>,
 }
 
@@ -90,7 +90,7 @@ impl Meters {
             .unwrap_or_else(PoisonError::into_inner) = fault;
     }
 
-    /// Why the newest frame could not be searched.
+    /// Returns the reason why the newest frame could not be searched; `None` if it could.
     pub fn search_fault(&self) -> Option<String> {
         self.search_fault
             .lock()

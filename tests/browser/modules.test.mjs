@@ -204,6 +204,14 @@ describe('stream.js', () => {
     assert.deepEqual([counts.paced, counts.missed], [4, 8]);
   });
 
+  test('between live and a recording nothing is missed', async () => {
+    const counts = await withStream(({ stream, frame }) => {
+      for (const seq of [4, 2 ** 40, 2 ** 40 + 2, 5, 6]) frame(seq);
+      return stream.counts;
+    });
+    assert.deepEqual([counts.paced, counts.missed], [0, 0]);
+  });
+
   test('gaps in the numbers are frames that never came', async () => {
     const missed = await withStream(({ stream, frame }) => {
       for (const seq of [4, 5, 9, 9, 2, 3]) frame(seq);
@@ -376,6 +384,15 @@ describe('latency.js, when a clock is set', () => {
       });
     });
     assert.deepEqual(seen, [[5, false], [0, false], [null, true], [null, true], [30_005, false]]);
+  });
+
+  test('what is played from a recording has no delay', async () => {
+    const hops = await run('latency.js', ({ hopsOf }) => {
+      const meta = { seq: 2 ** 40, captured_us: 1e14, received_us: 1e14 };
+      const frame = { meta, arrivedUs: 1e15, decodeUs: 1e15, decodedUs: 1e15 };
+      return hopsOf(frame, 1e15 + 5000, (us) => us, 0);
+    });
+    assert.deepEqual([hops.total, hops.downlink, hops.adjusting, hops.paint], [null, null, false, 5]);
   });
 });
 

@@ -98,7 +98,7 @@ impl FakeRelay {
         connection
     }
 
-    /// Opens WebSocket and Engine.IO for an agent that speaks the tutorial's wire.
+    /// Opens WebSocket and Engine.IO for an agent that uses the tutorial's wire.
     pub async fn tutorial_engine(&self, ping_ms: u32) -> Connection {
         let mut connection = Connection {
             socket: accept_async_with_config(self.tcp().await, None)

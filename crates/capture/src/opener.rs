@@ -110,7 +110,7 @@ mod tests {
     fn a_camera_that_has_another_number_since_the_boot_is_found() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("cameras.json");
-        // No camera, but at the place where the remembered one is now: the error tells which.
+        // There is no camera, but the error names the place that was tried.
         let place = folder.path().join("by-id");
         std::fs::write(&place, "").unwrap();
         let device = "/dev/video4711";

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::steady;
 
-/// Microseconds since the Unix epoch, by the clock of the process that wrote it.
+/// Microseconds since the Unix epoch, by the clock of the process that wrote the timestamp.
 ///
 /// That clock goes on evenly when the machine's clock is set; see [`Self::follow_wall_clock`].
 #[derive(
@@ -22,7 +22,8 @@ impl Timestamp {
         Moment::now().timestamp()
     }
 
-    /// The machine's clock, now: for people to read. It may be set at any time.
+    /// Returns the current time of the machine's clock, for people to read. It may be set at any
+    /// time.
     #[must_use]
     pub fn wall_clock() -> Self {
         Self(u64::try_from(steady::wall_us()).unwrap_or_default())
@@ -73,7 +74,7 @@ pub struct Moment {
 }
 
 impl Moment {
-    /// This moment.
+    /// Returns the current moment.
     #[must_use]
     pub fn now() -> Self {
         Self {
@@ -81,14 +82,14 @@ impl Moment {
         }
     }
 
-    /// Time that has passed since this moment.
+    /// Returns the time that has passed since this moment.
     #[must_use]
     pub fn elapsed(self) -> Duration {
         let us = Self::now().since_boot_us.saturating_sub(self.since_boot_us);
         Duration::from_micros(u64::try_from(us).unwrap_or_default())
     }
 
-    /// The moment by this process's clock as it goes now.
+    /// Returns the timestamp of this moment by this process's clock as it goes now.
     #[must_use]
     pub fn timestamp(self) -> Timestamp {
         let us = self.since_boot_us.saturating_add(steady::ahead_us());
