@@ -119,6 +119,8 @@ impl TryFrom<RunArgs> for Config {
                 protocol: cv_protocol::VERSION,
                 camera: name,
                 token: args.token,
+                key: None,
+                adoption: false,
                 version: env!("CARGO_PKG_VERSION").into(),
             },
             rates: Rates {

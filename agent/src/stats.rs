@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use cv_protocol::{Stats, Timestamp};
+use cv_protocol::{Moment, Stats};
 
 use cv_capture::Counts;
 use cv_detect::TrackCounts;
@@ -30,6 +30,8 @@ pub struct Meters {
     objects_found: AtomicU64,
     objects_lost: AtomicU64,
     camera: Mutex<Camera>,
+    /// Reason why the newest frame could not be searched; `None` if it could.
+    search_fault: Mutex<Option<String>>,
 }
 
 /// State of the camera.
@@ -38,10 +40,9 @@ pub struct Camera {
     /// Description of the open source for a person; empty before a source is opened for the first
     /// time.
     pub description: String,
-    /// Description of the fault and the time at which it began; `None` while the camera delivers
-    /// frames.
-    pub fault: Option<(String, Timestamp)>,
-    /// Counters of the sources that are closed now; `open` has those of the open source.
+    /// What is wrong, and since when; `None` while pictures come.
+    pub fault: Option<(String, Moment)>,
+    /// Pictures lost by sources that are closed now, and by the open one.
     closed: Counts,
     open: Counts,
 }
@@ -57,8 +58,8 @@ impl Meters {
         self.lock().description = description;
     }
 
-    /// Marks the camera as delivering again and returns the fault that has ended, if any.
-    pub fn camera_works(&self, counts: Counts) -> Option<(String, Timestamp)> {
+    /// Pictures come; returns what was wrong until now.
+    pub fn camera_works(&self, counts: Counts) -> Option<(String, Moment)> {
         let mut camera = self.lock();
         camera.open = counts;
         camera.fault.take()
@@ -77,13 +78,29 @@ impl Meters {
         let (before, since) = camera
             .fault
             .take()
-            .unwrap_or_else(|| (String::new(), Timestamp::now()));
+            .unwrap_or_else(|| (String::new(), Moment::now()));
         let changed = before != reason;
         camera.fault = Some((reason, since));
         changed
     }
 
-    /// Updates the number of objects that the tracker has found and lost since the agent started.
+    /// A frame was searched, or could not be for this reason.
+    pub fn searched(&self, fault: Option<String>) {
+        *self
+            .search_fault
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = fault;
+    }
+
+    /// Returns the reason why the newest frame could not be searched; `None` if it could.
+    pub fn search_fault(&self) -> Option<String> {
+        self.search_fault
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// How many objects came and left since the start.
     pub fn tracked(&self, counts: TrackCounts) {
         self.objects_found.store(counts.found, Ordering::Relaxed);
         self.objects_lost.store(counts.lost, Ordering::Relaxed);
@@ -169,7 +186,7 @@ impl Sampler {
             objects_lost: meters.objects_lost.load(Ordering::Relaxed),
             rss_mb: resident_mb().unwrap_or_default(),
             temp_c: temperature(),
-            camera_gone_since_us: camera.fault.as_ref().map(|&(_, since)| since),
+            camera_gone_since_us: camera.fault.as_ref().map(|(_, since)| since.timestamp()),
             camera_fault: camera.fault.map(|(reason, _)| reason),
             ..Stats::default()
         }

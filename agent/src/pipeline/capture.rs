@@ -120,7 +120,7 @@ fn deliver(
         if let Some((reason, since)) = shared.meters.camera_works(source.counts()) {
             log::info!(
                 "Camera: works again after {:.1} s ({reason})",
-                frame.captured_at.since(since).as_secs_f32()
+                since.elapsed().as_secs_f32()
             );
         }
         delivered = true;

@@ -116,9 +116,11 @@ pub fn run(
                         "Cannot search frame {seq}: {err}; further failures are only counted"
                     );
                 }
+                shared.meters.searched(Some(err.to_string()));
                 continue;
             }
         };
+        shared.meters.searched(None);
         if track {
             tracker.update(&mut found, captured_at);
         }

@@ -82,7 +82,10 @@ async fn serve(config: Config, detector: Option<Detector>, reload: Reload) -> an
 
     let start = Instant::now();
     let hook = config.test_hook;
-    let opener = Opener::new(config.source.clone(), config.wanted.clone());
+    let mut opener = Opener::new(config.source.clone(), config.wanted.clone());
+    if let Some(folder) = cv_service::service_state_dir() {
+        opener = opener.remembering(folder.join("cameras.json"));
+    }
     let mut capture = Worker::spawn("capture", &shared, move |shared| {
         let result = capture::run(opener, shared, hook);
         shared.capture_beat.end();

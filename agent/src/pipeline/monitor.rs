@@ -61,12 +61,15 @@ impl<'a> Monitor<'a> {
             None => format!("{:.1} fps to {}", stats.stream_fps, self.destination),
         };
         let detection = match shared.to_detect {
-            Some(_) if stats.unchanged_fps > 0.0 => format!(
-                "{:.1} of {:.1} searched per second, the rest unchanged",
-                stats.detect_fps,
-                stats.detect_fps + stats.unchanged_fps
-            ),
-            Some(_) => format!("{:.1} searched per second", stats.detect_fps),
+            Some(_) => match shared.meters.search_fault() {
+                Some(fault) => format!("frames cannot be searched: {fault}"),
+                None if stats.unchanged_fps > 0.0 => format!(
+                    "{:.1} of {:.1} searched per second, the rest unchanged",
+                    stats.detect_fps,
+                    stats.detect_fps + stats.unchanged_fps
+                ),
+                None => format!("{:.1} searched per second", stats.detect_fps),
+            },
             None => "no detection".into(),
         };
         supervisor::status(&format!("{}: {source}; {relay}; {detection}", self.camera));

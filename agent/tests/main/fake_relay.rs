@@ -88,36 +88,42 @@ impl FakeRelay {
 }
 
 impl FakeRelay {
-    /// Waits for an agent that uses the tutorial's wire, and accepts it as a Socket.IO 2 server
-    /// does.
+    /// Waits for an agent that speaks the tutorial's wire, and lets it in as Socket.IO 2 does: the
+    /// default namespace is connected without being asked for.
     pub async fn tutorial_agent(&self) -> Connection {
+        let mut connection = self.tutorial_engine(300).await;
+        connection.say("40").await;
+        assert_eq!(connection.text().await.unwrap(), "40/cv,");
+        connection.say("40/cv").await;
+        connection
+    }
+
+    /// Opens WebSocket and Engine.IO for an agent that uses the tutorial's wire.
+    pub async fn tutorial_engine(&self, ping_ms: u32) -> Connection {
         let mut connection = Connection {
             socket: accept_async_with_config(self.tcp().await, None)
                 .await
                 .unwrap(),
             auth: Value::Null,
         };
-        connection
-            .say(r#"0{"sid":"s","upgrades":[],"pingInterval":300,"pingTimeout":60000}"#)
-            .await;
-        connection.say("40").await;
-        assert_eq!(connection.text().await.unwrap(), "40/cv,");
-        connection.say("40/cv").await;
+        let open = json!({"sid": "s", "upgrades": [], "pingInterval": ping_ms,
+            "pingTimeout": 60000});
+        connection.say(&format!("0{open}")).await;
         connection
     }
 }
 
 impl Connection {
-    /// Returns the ack number and the payload of the next `cv2server` event, and answers pings as
-    /// Engine.IO 3 does.
-    pub async fn tutorial_message(&mut self) -> (u64, Value) {
+    /// The next `cv2server`, which must come on `namespace`: its number and its payload. Pings are
+    /// answered as by Engine.IO 3.
+    pub async fn tutorial_message(&mut self, namespace: &str) -> (u64, Value) {
         loop {
             let text = self.text().await.unwrap();
             if text == "2" {
                 self.say("3").await;
                 continue;
             }
-            let rest = text.strip_prefix("42/cv,").unwrap();
+            let rest = text.strip_prefix(&format!("42{namespace}")).unwrap();
             let (id, event) = rest.split_at(rest.find('[').unwrap());
             let [name, payload]: [Value; 2] = serde_json::from_str(event).unwrap();
             assert_eq!(name, "cv2server");
@@ -147,7 +153,8 @@ impl Connection {
         timeout(SOON, self.socket.next()).await.unwrap()?.ok()
     }
 
-    async fn text(&mut self) -> Option<String> {
+    /// The next message, which must be text.
+    pub async fn text(&mut self) -> Option<String> {
         match self.message().await? {
             Message::Text(text) => Some(text.to_string()),
             other => panic!("text expected, not {other:?}"),

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpListener;
 use tokio_tungstenite::tungstenite::Message;
 
 use crate::agent::Agent;
@@ -177,4 +178,29 @@ async fn a_server_of_another_kind_is_named() {
     stream.write_all(b"SSH-2.0-OpenSSH_9.2\r\n").await.unwrap();
     drop(stream);
     agent.says("no WebSocket there");
+}
+
+/// The relay listens on one of the addresses of `localhost`, and another program on the other one.
+#[tokio::test]
+async fn all_addresses_of_a_name_are_tried() {
+    let relay = FakeRelay::start().await;
+    let port = relay.address().port();
+    let Ok(other) = TcpListener::bind(("::1", port)).await else {
+        return; // This machine has no IPv6: then the name has one address.
+    };
+    let other = tokio::spawn(async move {
+        let (mut stream, _) = other.accept().await.unwrap();
+        let answer = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n";
+        stream.write_all(answer).await.unwrap();
+        stream
+    });
+    let server = format!("localhost:{port}");
+    let _agent = Agent::start(&["--source", "test", "--no-detect", "--server", &server]);
+    let mut connection = relay.agent().await;
+    connection.frame().await;
+    let ipv6_is_known = tokio::net::lookup_host(("localhost", port))
+        .await
+        .unwrap()
+        .any(|address| address.is_ipv6());
+    assert_eq!(other.is_finished(), ipv6_is_known);
 }

@@ -128,24 +128,23 @@ async fn the_agent_stops_after_the_given_time() {
     assert!(sent.starts_with("0.00 sent"), "{said}");
 }
 
+/// Starts an agent that speaks a wire of the tutorial's with `relay`.
+fn tutorial_agent(relay: &FakeRelay, wire: &str, more: &[&str]) -> Agent {
+    let server = relay.server();
+    let mut args = vec!["--source", "test:1280x720@20", "--no-detect"];
+    args.extend(["--wire", wire, "--server", &server]);
+    args.extend(more);
+    Agent::start(&args)
+}
+
 #[tokio::test]
 async fn with_the_tutorials_wire_frames_travel_as_data_urls() {
     use base64::Engine as _;
     let relay = FakeRelay::start().await;
-    let server = relay.server();
-    let args = [
-        "--source",
-        "test:1280x720@20",
-        "--no-detect",
-        "--wire",
-        "tutorial",
-    ];
-    let mut args = args.to_vec();
-    args.extend(["--server", &server]);
-    let _agent = Agent::start(&args);
+    let _agent = tutorial_agent(&relay, "tutorial", &[]);
     let mut connection = relay.tutorial_agent().await;
     for _ in 0..10 {
-        let (id, payload) = connection.tutorial_message().await;
+        let (id, payload) = connection.tutorial_message("").await;
         let data = payload["image"].as_str().unwrap();
         let data = data.strip_prefix("data:image/jpeg;base64,").unwrap();
         let jpeg = base64::engine::general_purpose::STANDARD
@@ -153,6 +152,49 @@ async fn with_the_tutorials_wire_frames_travel_as_data_urls() {
             .unwrap();
         assert!(jpeg.starts_with(&[0xFF, 0xD8]));
         assert_eq!(payload["text"], "");
+        connection.say(&format!("43{id}[]")).await;
+    }
+}
+
+/// Under protocol 5 the default namespace is one like any other: it has to be asked for.
+#[tokio::test]
+async fn the_tutorials_default_namespace_is_joined_beside_cv() {
+    let relay = FakeRelay::start().await;
+    let _agent = tutorial_agent(&relay, "tutorial", &[]);
+    let mut connection = relay.tutorial_engine(25_000).await;
+    assert_eq!(connection.text().await.unwrap(), "40/cv,");
+    connection.say(r#"40/cv,{"sid":"a"}"#).await;
+    assert_eq!(connection.text().await.unwrap(), "40");
+    connection.say(r#"40{"sid":"b"}"#).await;
+    for _ in 0..5 {
+        let (id, _) = connection.tutorial_message("").await;
+        connection.say(&format!("43{id}[]")).await;
+    }
+}
+
+#[tokio::test]
+async fn a_tutorials_server_without_cv_gets_pictures_too() {
+    let relay = FakeRelay::start().await;
+    let _agent = tutorial_agent(&relay, "tutorial", &["--token", "secret"]);
+    let mut connection = relay.tutorial_engine(25_000).await;
+    let asked = connection.text().await.unwrap();
+    assert_eq!(asked, r#"40/cv,{"token":"secret"}"#);
+    connection
+        .say(r#"44/cv,{"message":"Unable to connect"}"#)
+        .await;
+    let asked = connection.text().await.unwrap();
+    assert_eq!(asked, r#"40{"token":"secret"}"#);
+    connection.say(r#"40{"sid":"b"}"#).await;
+    connection.tutorial_message("").await;
+}
+
+#[tokio::test]
+async fn a_server_that_handles_cv_can_be_sent_to() {
+    let relay = FakeRelay::start().await;
+    let _agent = tutorial_agent(&relay, "tutorial-cv", &[]);
+    let mut connection = relay.tutorial_agent().await;
+    for _ in 0..5 {
+        let (id, _) = connection.tutorial_message("/cv,").await;
         connection.say(&format!("43/cv,{id}[]")).await;
     }
 }

@@ -28,16 +28,18 @@ pub async fn connect(args: &ViewArgs, camera: &str) -> Result<Publisher> {
         protocol: cv_protocol::VERSION,
         camera: camera.to_owned(),
         token: None,
+        key: None,
+        adoption: false,
         version: "load".into(),
     };
-    let connection = Connection::open(
-        &args.url,
-        Some(NAMESPACE_AGENTS),
-        Some(serde_json::to_value(auth)?),
-        Slowness::default(),
-    )
-    .await
-    .context("the publisher cannot connect")?;
+    let (namespace, auth) = match args.wire {
+        // Its one handler is on the default namespace.
+        Wire::Tutorial => ("/", None),
+        _ => (NAMESPACE_AGENTS, Some(serde_json::to_value(auth)?)),
+    };
+    let connection = Connection::open(&args.url, Some(namespace), auth, Slowness::default())
+        .await
+        .context("the publisher cannot connect")?;
     Ok(Publisher { connection })
 }
 
@@ -65,6 +67,7 @@ impl Publisher {
                         width: WIDTH.into(),
                         height: HEIGHT.into(),
                         bytes: None,
+                        paced: None,
                         annotated: false,
                     };
                     seq += 1;

@@ -77,27 +77,28 @@ impl Connection {
         .await?;
         let mut connection = Self {
             socket,
-            namespace: namespace.map(|name| format!("{name},")).unwrap_or_default(),
+            namespace: namespace.map(prefix).unwrap_or_default(),
             header: None,
         };
-        if let Some(namespace) = namespace {
-            connection.join(namespace, auth).await?;
+        if namespace.is_some() {
+            connection.join(auth).await?;
         }
         Ok(connection)
     }
 
-    async fn join(&mut self, namespace: &str, auth: Option<serde_json::Value>) -> Result<()> {
+    async fn join(&mut self, auth: Option<serde_json::Value>) -> Result<()> {
+        let namespace = self.namespace.clone();
         let opening = self.text().await?;
         if !opening.starts_with('0') {
             bail!("expected an Engine.IO OPEN packet, got {opening:.80}");
         }
         let auth = auth.map(|auth| auth.to_string()).unwrap_or_default();
         self.socket
-            .send(Message::text(format!("40{namespace},{auth}")))
+            .send(Message::text(format!("40{namespace}{auth}")))
             .await?;
         loop {
             let answer = self.text().await?;
-            if answer.starts_with(&format!("40{namespace}")) {
+            if answer.starts_with(&format!("40{}", namespace.trim_end_matches(','))) {
                 return Ok(());
             }
             if answer.starts_with("44") {
@@ -168,6 +169,14 @@ impl Connection {
                 _ => {}
             }
         }
+    }
+}
+
+/// What names a namespace at the start of a packet: nothing for the default one.
+fn prefix(namespace: &str) -> String {
+    match namespace {
+        "/" => String::new(),
+        name => format!("{name},"),
     }
 }
 

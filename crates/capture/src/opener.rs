@@ -1,9 +1,11 @@
 //! Opens sources, and finds the camera again that was open before.
 
+use std::path::PathBuf;
+
 use crate::error::CaptureError;
 use crate::source::{Source, Wanted};
 use crate::spec::SourceSpec;
-use crate::v4l2::{self, Fingerprint};
+use crate::v4l2::{self, Fingerprint, Memory};
 use crate::{clip, exec, http, test_picture};
 
 /// Opens one source again and again, for as long as the agent runs.
@@ -18,6 +20,8 @@ pub struct Opener {
     opened_once: bool,
     /// The camera that was opened last.
     camera: Option<Fingerprint>,
+    /// Where it is remembered for the next start.
+    memory: Option<Memory>,
 }
 
 impl Opener {
@@ -29,11 +33,24 @@ impl Opener {
             wanted,
             opened_once: false,
             camera: None,
+            memory: None,
         }
     }
 
-    /// Opens the source. This may take two seconds, in which a command or an address can fail at
-    /// once, or udev can set the permissions of a camera that was just plugged in.
+    /// Remembers a camera in `file` from start to start: numbers of device files may be others
+    /// after a boot.
+    #[must_use]
+    pub fn remembering(mut self, file: PathBuf) -> Self {
+        let memory = Memory::new(file);
+        if let SourceSpec::Camera(device) = &self.spec {
+            self.camera = memory.recall(device);
+        }
+        self.memory = Some(memory);
+        self
+    }
+
+    /// Opens the source; may take two seconds, in which a command or an address is given the
+    /// chance to fail at once, or udev the time to let us open a camera.
     ///
     /// The opener first looks for the camera that was open before, under whatever device file it
     /// has now, unless the user asked for it by a name that is stable. If that camera is not there,
@@ -46,10 +63,13 @@ impl Opener {
         let source = match &self.spec {
             SourceSpec::Camera(device) if !device.starts_with("/dev/v4l") => {
                 let known = self.camera.as_ref().and_then(Fingerprint::find);
-                let device = known.unwrap_or_else(|| device.clone());
-                let source = v4l2::start(&device, &self.wanted)?;
+                let place = known.unwrap_or_else(|| device.clone());
+                let source = v4l2::start(&place, &self.wanted)?;
                 self.camera =
-                    Fingerprint::of(&device).map(|camera| camera.with_earlier(self.camera.take()));
+                    Fingerprint::of(&place).map(|camera| camera.with_earlier(self.camera.take()));
+                if let (Some(memory), Some(camera)) = (&self.memory, &self.camera) {
+                    memory.keep(device, camera);
+                }
                 source
             }
             spec => open(spec, &self.wanted)?,
@@ -87,7 +107,28 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_source_that_has_worked_is_never_taken_for_a_wrong_setting() {
+    fn a_camera_that_has_another_number_since_the_boot_is_found() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("cameras.json");
+        // There is no camera, but the error names the place that was tried.
+        let place = folder.path().join("by-id");
+        std::fs::write(&place, "").unwrap();
+        let device = "/dev/video4711";
+        let remembered = format!(
+            r#"{{"{device}": {{"stable_name": {place:?}, "identity":
+                {{"driver": "uvcvideo", "card": "HD", "bus": "usb-1", "caps": 1}}}}}}"#
+        );
+        std::fs::write(&file, remembered).unwrap();
+        let told = |mut opener: Opener| opener.open().err().unwrap().to_string();
+        let spec: SourceSpec = device.parse().unwrap();
+        let forgetful = Opener::new(spec.clone(), Wanted::default());
+        assert!(told(forgetful).contains(device));
+        let error = told(Opener::new(spec, Wanted::default()).remembering(file));
+        assert!(error.contains(place.to_str().unwrap()), "{error}");
+    }
+
+    #[test]
+    fn what_has_worked_once_is_never_taken_for_a_bad_setting() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("picture.jpg");
         let spec: SourceSpec = path.to_str().unwrap().parse().unwrap();

@@ -7,13 +7,12 @@ use zune_core::colorspace::ColorSpace;
 use zune_core::options::DecoderOptions;
 use zune_jpeg::JpegDecoder;
 
-use crate::huffman;
+use crate::{huffman, scaled};
 
 /// Largest width and largest height that the decoder accepts, in pixels.
 const MAX_SIDE: usize = 16_384;
 
-/// Largest number of pixels that the decoder accepts: more than any supported camera captures; 120
-/// MB as RGB.
+/// Largest picture that is decoded at its own size: 120 MB of RGB.
 const MAX_PIXELS: usize = 40_000_000;
 
 /// A decoded image. It borrows the decoder's buffer.
@@ -33,8 +32,11 @@ pub enum DecodeError {
     /// The data does not start with a JPEG's start-of-image marker. Carries its first two bytes.
     #[error("not a JPEG picture: it starts with {0:02x?}, expected [ff, d8]")]
     NotJpeg(Vec<u8>),
-    /// The image has more pixels than the decoder accepts.
-    #[error("a picture of {width}x{height} pixels is too large, expected at most {MAX_PIXELS}")]
+    /// It is progressive, so that all of it has to be in memory at once, and too large for that.
+    #[error(
+        "a progressive picture of {width}x{height} pixels is too large, expected at most \
+         {MAX_PIXELS} pixels, or a baseline picture"
+    )]
     TooLarge {
         /// Width in pixels.
         width: usize,
@@ -66,8 +68,10 @@ impl RgbDecoder {
 
     /// Decodes one JPEG, colour or grey, baseline or progressive.
     ///
-    /// Many webcams send JPEGs without Huffman tables; such a JPEG is decoded with the standard
-    /// tables.
+    /// A picture of more than 40 million pixels comes out at a half, a quarter or an eighth of its
+    /// size: nothing here needs more, and no board has the memory.
+    ///
+    /// Pictures without Huffman tables, as many webcams send them, get the standard ones.
     ///
     /// # Errors
     ///
@@ -113,7 +117,7 @@ fn decode_into(jpeg: &[u8], rgb: &mut Vec<u8>) -> Result<(usize, usize), DecodeE
         .filter(|&(width, height)| width > 0 && height > 0)
         .ok_or_else(|| DecodeError::Broken("the header contains no size".into()))?;
     if width * height > MAX_PIXELS {
-        return Err(DecodeError::TooLarge { width, height });
+        return scaled::decode_into(jpeg, rgb);
     }
     let needed = width * height * 3;
     if decoder.output_buffer_size() != Some(needed) {
@@ -200,7 +204,48 @@ mod tests {
     }
 
     #[test]
-    fn a_jpeg_can_be_decoded_after_damaged_ones() {
+    fn a_picture_that_is_too_large_is_decoded_smaller() {
+        // Left half dark, right half light.
+        let (width, height) = (8000_u16, 6000_u16);
+        let grey: Vec<u8> = (0..usize::from(width) * usize::from(height))
+            .map(|i| if i % 8000 < 4000 { 40 } else { 200 })
+            .collect();
+        for progressive in [false, true] {
+            let mut jpeg = Vec::new();
+            let mut encoder = jpeg_encoder::Encoder::new(&mut jpeg, 60);
+            encoder.set_progressive(progressive);
+            encoder
+                .encode(&grey, width, height, jpeg_encoder::ColorType::Luma)
+                .unwrap();
+            let mut decoder = RgbDecoder::new();
+            let decoded = decoder.decode(&jpeg);
+            if progressive {
+                let told = decoded.unwrap_err().to_string();
+                assert!(
+                    told.contains("8000x6000") && told.contains("baseline"),
+                    "{told}"
+                );
+                continue;
+            }
+            let small = decoded.unwrap();
+            assert_eq!((small.width, small.height), (1000, 750));
+            assert_eq!(small.pixels.len(), 1000 * 750 * 3);
+            let at = |x: usize| small.pixels[(375 * 1000 + x) * 3..][..3].to_vec();
+            assert!(
+                at(100).iter().all(|value| value.abs_diff(40) < 6),
+                "{:?}",
+                at(100)
+            );
+            assert!(
+                at(900).iter().all(|value| value.abs_diff(200) < 6),
+                "{:?}",
+                at(900)
+            );
+        }
+    }
+
+    #[test]
+    fn bad_pictures_cost_only_themselves() {
         let jpeg = encode(32, 32);
         let mut decoder = RgbDecoder::new();
         assert!(matches!(decoder.decode(b""), Err(DecodeError::NotJpeg(_))));

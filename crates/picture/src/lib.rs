@@ -48,6 +48,7 @@ mod encode;
 mod frame;
 pub mod huffman;
 mod letters;
+mod scaled;
 
 pub use annotate::annotate;
 pub use decode::{DecodeError, Rgb, RgbDecoder};

@@ -1,10 +1,14 @@
 //! Time in messages, and the exchange that relates the clocks of two machines.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-/// Microseconds since the Unix epoch, by the clock of the machine that wrote the timestamp.
+use crate::steady;
+
+/// Microseconds since the Unix epoch, by the clock of the process that wrote the timestamp.
+///
+/// That clock goes on evenly when the machine's clock is set; see [`Self::follow_wall_clock`].
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
 )]
@@ -12,13 +16,26 @@ use serde::{Deserialize, Serialize};
 pub struct Timestamp(pub u64);
 
 impl Timestamp {
-    /// Returns the current time of this machine's clock.
+    /// This process's clock, now.
     #[must_use]
     pub fn now() -> Self {
-        let since_epoch = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default();
-        Self(u64::try_from(since_epoch.as_micros()).unwrap_or(u64::MAX))
+        Moment::now().timestamp()
+    }
+
+    /// Returns the current time of the machine's clock, for people to read. It may be set at any
+    /// time.
+    #[must_use]
+    pub fn wall_clock() -> Self {
+        Self(u64::try_from(steady::wall_us()).unwrap_or_default())
+    }
+
+    /// Sets this process's clock to the machine's, for processes whose stamps are to be real times;
+    /// returns by how many microseconds that moves the stamps from now on, if it does.
+    ///
+    /// Whoever calls this must correct what it has compared with other clocks.
+    #[must_use]
+    pub fn follow_wall_clock() -> Option<i64> {
+        steady::follow()
     }
 
     /// Returns the time from `earlier` to `self`; zero if `earlier` is later.
@@ -27,15 +44,67 @@ impl Timestamp {
         Duration::from_micros(self.0.saturating_sub(earlier.0))
     }
 
-    /// Converts this time to another clock that is ahead by `offset_us` microseconds.
+    /// Time from `earlier` to `self`, for two clocks that are known well enough to compare them;
+    /// `None` if no frame can be as old, or as far in the future, as they say: one of the clocks has
+    /// been set, and its offset is not known yet.
+    #[must_use]
+    pub fn plausibly_since(self, earlier: Self) -> Option<Duration> {
+        let by_error = Self(earlier.0.saturating_sub(Self::CLOCK_ERROR_US));
+        (self >= by_error && self.since(earlier) <= Self::OLDEST).then(|| self.since(earlier))
+    }
+
+    /// A stalled connection is given up after a sixth of this.
+    const OLDEST: Duration = Duration::from_secs(60);
+
+    /// Offsets are known to half a round trip.
+    const CLOCK_ERROR_US: u64 = 1_000_000;
+
+    /// This time by another clock that is ahead by `offset_us` microseconds.
     #[must_use]
     pub fn shifted(self, offset_us: i64) -> Self {
         Self(self.0.saturating_add_signed(offset_us))
     }
 }
 
-/// One round of an NTP-like exchange. The client sends `t0`, and the relay answers with all three
-/// times.
+/// A moment in the life of this process, whose [`Timestamp`] stays right when the machine's clock is
+/// set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Moment {
+    since_boot_us: i64,
+}
+
+impl Moment {
+    /// Returns the current moment.
+    #[must_use]
+    pub fn now() -> Self {
+        Self {
+            since_boot_us: steady::since_boot_us(),
+        }
+    }
+
+    /// Returns the time that has passed since this moment.
+    #[must_use]
+    pub fn elapsed(self) -> Duration {
+        let us = Self::now().since_boot_us.saturating_sub(self.since_boot_us);
+        Duration::from_micros(u64::try_from(us).unwrap_or_default())
+    }
+
+    /// Returns the timestamp of this moment by this process's clock as it goes now.
+    #[must_use]
+    pub fn timestamp(self) -> Timestamp {
+        let us = self.since_boot_us.saturating_add(steady::ahead_us());
+        Timestamp(u64::try_from(us).unwrap_or_default())
+    }
+}
+
+/// A relay's news that its clock has been set: whoever knows the offset to it adds this.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClockSet {
+    /// By how many microseconds the relay's clock is ahead of what it was.
+    pub set_by_us: i64,
+}
+
+/// One round of an NTP-like exchange: the asker sends `t0`, the relay answers with all three.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ClockExchange {
     /// Time at which the client sent the question, by the client's clock. The relay returns it
@@ -91,7 +160,33 @@ mod tests {
     }
 
     #[test]
-    fn extreme_times_do_not_overflow() {
+    fn ages_that_no_frame_can_have_are_told_apart() {
+        let day = 86_400_000_000;
+        let now = Timestamp(20 * day);
+        let since = |us: u64| now.plausibly_since(Timestamp(us));
+        assert_eq!(since(now.0 - 250_000), Some(Duration::from_millis(250)));
+        // The clocks are known to half a round trip only.
+        assert_eq!(since(now.0 + 900_000), Some(Duration::ZERO));
+        for absurd in [
+            now.0 - 14 * day,
+            now.0 + day,
+            now.0 + 1_100_000,
+            0,
+            u64::MAX,
+        ] {
+            assert_eq!(since(absurd), None, "{absurd}");
+        }
+    }
+
+    #[test]
+    fn a_moment_is_a_stamp() {
+        let before = Timestamp::now();
+        let moment = Moment::now();
+        assert!(moment.timestamp() >= before && moment <= Moment::now());
+    }
+
+    #[test]
+    fn hostile_times_do_not_overflow() {
         let exchange = ClockExchange {
             t0: Timestamp(u64::MAX),
             t1: Some(Timestamp(0)),

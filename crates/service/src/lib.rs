@@ -64,10 +64,12 @@
 
 pub mod logging;
 mod settings;
+mod state;
 pub mod supervisor;
 pub mod value;
 
 pub use settings::{Program, SettingsError};
+pub use state::{service_state_dir, state_dir};
 
 /// Exit status for settings that cannot work (`EX_CONFIG`). The systemd units do not restart a
 /// service that exits with it.

@@ -3,13 +3,15 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use serde::{Deserialize, Serialize};
+
 use super::sys::{self, Identity, Node};
 
 /// Recognizes a camera after its device files have been numbered anew.
 ///
-/// A camera that reconnects often gets a new number: a frame that is still in use when the cable is
-/// pulled keeps the old device file until the frame is dropped.
-#[derive(Clone, Debug)]
+/// They do get new ones: a picture that is still on its way when the cable is pulled keeps the old
+/// number in use until it is dropped.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Fingerprint {
     /// Path under `/dev/v4l/by-id`, which names the model and the serial number. udev creates it a
     /// moment after the device file, so it may be unknown.
@@ -125,13 +127,13 @@ pub fn user_of(device: &Path) -> Option<String> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::thread;
     use std::time::{Duration, Instant};
 
     use super::*;
 
-    fn fingerprint(card: &str, stable_name: Option<&Path>) -> Fingerprint {
+    pub fn fingerprint(card: &str, stable_name: Option<&Path>) -> Fingerprint {
         Fingerprint {
             stable_name: stable_name.map(PathBuf::from),
             identity: Identity {

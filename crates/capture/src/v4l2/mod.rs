@@ -8,6 +8,7 @@ mod buffers;
 mod control;
 mod device;
 mod find;
+mod memory;
 mod mode;
 mod raw;
 mod sys;
@@ -21,6 +22,7 @@ use cv_protocol::Timestamp;
 pub use self::control::Control;
 pub use self::device::{list_modes, open};
 pub use self::find::{Fingerprint, nodes, stable_name};
+pub use self::memory::Memory;
 pub use self::mode::{FormatModes, Fourcc, Interval, Intervals, Modes, SizeModes, Sizes};
 
 use self::buffers::{Buffers, Lent};

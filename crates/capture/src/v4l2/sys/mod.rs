@@ -18,6 +18,8 @@ use std::path::Path;
 use std::ptr;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use self::abi::*;
 pub use self::abi::{
     CAP_META_CAPTURE, CAP_STREAMING, CAP_VIDEO_CAPTURE, CAP_VIDEO_CAPTURE_MPLANE, CAP_VIDEO_M2M,
@@ -32,8 +34,8 @@ pub struct Node {
     fd: OwnedFd,
 }
 
-/// Identity of a device, as its driver reports it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// What a device says of itself.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, Eq)]
 pub struct Identity {
     /// Name of the driver, for example `uvcvideo`.
     pub driver: String,
