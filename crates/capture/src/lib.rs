@@ -64,6 +64,7 @@ mod silence;
 mod source;
 mod spec;
 mod split;
+mod still;
 mod test_picture;
 pub mod v4l2;
 
@@ -71,3 +72,4 @@ pub use error::CaptureError;
 pub use opener::{Opener, open};
 pub use source::{Counts, Picture, Source, Wanted};
 pub use spec::{SourceSpec, SpecError};
+pub use still::{ENDINGS as STILL_ENDINGS, Still};

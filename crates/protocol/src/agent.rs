@@ -139,6 +139,9 @@ pub struct Stats {
     pub stream_fps: f32,
     /// Frames searched for objects per second, measured over the last second.
     pub detect_fps: f32,
+    /// Frames of the last second in which nothing had moved, so that they were not searched.
+    #[serde(skip_serializing_if = "is_none_a_second")]
+    pub unchanged_fps: f32,
     /// Number of frames dropped since the agent started, by reason.
     pub dropped: BTreeMap<String, u64>,
     /// Number of frames repaired since the agent started, because the camera omitted the Huffman
@@ -179,6 +182,10 @@ pub struct Stats {
     /// Time since which the camera has not delivered frames, by the agent's clock.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub camera_gone_since_us: Option<Timestamp>,
+}
+
+fn is_none_a_second(rate: &f32) -> bool {
+    *rate == 0.0
 }
 
 fn is_zero(count: &u64) -> bool {

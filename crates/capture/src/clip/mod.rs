@@ -11,7 +11,7 @@
 
 mod avi;
 mod playlist;
-mod png;
+pub(crate) mod png;
 mod storage;
 
 use std::path::PathBuf;

@@ -5,7 +5,9 @@
 #![allow(clippy::unwrap_used)]
 
 mod errors;
+mod exec;
 mod layouts;
+mod motion;
 mod reference;
 mod setup;
 mod tracking;
