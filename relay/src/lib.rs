@@ -29,6 +29,10 @@ use std::sync::Arc;
 
 use axum::Router;
 
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub use sockets::fuzzing;
+
 pub use config::{Config, Limits, Token};
 pub use server::{announce_page, serve};
 

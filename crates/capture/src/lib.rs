@@ -13,6 +13,9 @@ mod clip;
 mod error;
 mod exec;
 mod feed;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod http;
 mod jpeg;
 mod multipart;

@@ -31,6 +31,9 @@ mod settings;
 pub mod supervisor;
 pub mod value;
 
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub use settings::fuzzing;
 pub use settings::{Program, SettingsError};
 
 /// Exit status for settings that cannot work (`EX_CONFIG`); the units do not restart on it.

@@ -191,12 +191,7 @@ impl Program {
         };
         layered.extend(env);
 
-        let command = each_setting(command, &|arg, key| match layered.get(key) {
-            Some(values) => arg.default_values(values).required(false),
-            None => arg,
-        });
-        let matches = command.try_get_matches_from(args).map_err(Box::new)?;
-        Ok(A::from_arg_matches(&matches).map_err(Box::new)?)
+        complete(command, &layered, args)
     }
 
     fn read_environment(
@@ -301,6 +296,20 @@ fn each_setting(command: Command, change: &dyn Fn(Arg, &str) -> Arg) -> Command 
         .mut_subcommands(|subcommand| subcommand.mut_args(apply))
 }
 
+/// Parses the command line, with the values of the other layers as its defaults.
+fn complete<A: Parser>(
+    command: Command,
+    layered: &Layer,
+    args: Vec<OsString>,
+) -> Result<A, SettingsError> {
+    let command = each_setting(command, &|arg, key| match layered.get(key) {
+        Some(values) => arg.default_values(values).required(false),
+        None => arg,
+    });
+    let matches = command.try_get_matches_from(args).map_err(Box::new)?;
+    Ok(A::from_arg_matches(&matches).map_err(Box::new)?)
+}
+
 /// The value of `--config`, before the real parser runs.
 fn config_argument(args: &[OsString]) -> Option<PathBuf> {
     let mut args = args.iter().skip(1);
@@ -326,6 +335,11 @@ fn read_file(known: &Known, file: &Path) -> Result<Layer, SettingsError> {
         file: file.to_owned(),
         source,
     })?;
+    read_text(known, file, &text)
+}
+
+/// Reads the settings in `text`, which is what `file` holds.
+fn read_text(known: &Known, file: &Path, text: &str) -> Result<Layer, SettingsError> {
     // The parser's own message quotes the line, which may hold a secret.
     let table: toml::Table =
         text.parse()
@@ -414,5 +428,7 @@ fn check(place: &str, key: &str, arg: &Arg, value: &str) -> Result<(), SettingsE
     })
 }
 
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 #[cfg(test)]
 mod tests;

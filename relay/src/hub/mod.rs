@@ -198,7 +198,7 @@ impl Hub {
         }
     }
 
-    fn look_around(&self, now: Instant) {
+    pub(crate) fn look_around(&self, now: Instant) {
         for camera in self.all_cameras() {
             for stalled in camera.take_stalled(now) {
                 self.metrics.stalled.add(1);

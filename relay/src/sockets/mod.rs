@@ -5,6 +5,8 @@
 //! the connection's own read task.
 
 mod agents;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod outbox;
 mod viewers;
 

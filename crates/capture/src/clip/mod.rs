@@ -10,6 +10,8 @@
 //! The rest is read as it plays: one picture at a time, however long the clip is.
 
 mod avi;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzzing;
 mod playlist;
 mod png;
 mod storage;

@@ -5,6 +5,8 @@ mod element;
 mod file;
 mod flatbuffer;
 mod flexbuffer;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod metadata;
 mod operators;
 mod validate;
