@@ -106,12 +106,16 @@ def image(graph, kind=TYPE.FLOAT32, quantization=None, name="image"):
     if kind != TYPE.FLOAT32:
         picture = graph.tensor("picture", [1, SIZE, SIZE, 3])
         graph.operator(OPERATOR.DEQUANTIZE, [entry], [picture])
+    return entry, mean_colour(graph, picture, SIZE)
+
+
+def mean_colour(graph, picture, size):
     pooled = graph.tensor("pooled", [1, 1, 1, 3])
     options = schema.Pool2DOptionsT()
-    options.padding, options.strideW, options.strideH = schema.Padding.VALID, SIZE, SIZE
-    options.filterWidth, options.filterHeight, options.fusedActivationFunction = SIZE, SIZE, 0
+    options.padding, options.strideW, options.strideH = schema.Padding.VALID, size, size
+    options.filterWidth, options.filterHeight, options.fusedActivationFunction = size, size, 0
     graph.operator(OPERATOR.AVERAGE_POOL_2D, [picture], [pooled], options, schema.BuiltinOptions.Pool2DOptions)
-    return entry, reshape(graph, pooled, [1, 3], "colour")
+    return reshape(graph, pooled, [1, 3], "colour")
 
 
 def reshape(graph, tensor, shape, name, output=None):
@@ -158,7 +162,7 @@ def logistic(graph, tensor, shape, name):
     return output
 
 
-def post_process(graph, boxes, scores, names, detections=5):
+def post_process(graph, boxes, scores, names, detections=5, classes=CLASSES):
     """Ends the model; returns boxes, classes, scores and count."""
     outputs = [
         graph.tensor(names[0], [1, detections, 4]),
@@ -168,7 +172,7 @@ def post_process(graph, boxes, scores, names, detections=5):
     ]
     options = flexbuffers.Dumps({
         "max_detections": detections, "max_classes_per_detection": 1, "detections_per_class": 100,
-        "use_regular_nms": False, "nms_score_threshold": 0.05, "nms_iou_threshold": 0.5, "num_classes": CLASSES,
+        "use_regular_nms": False, "nms_score_threshold": 0.05, "nms_iou_threshold": 0.5, "num_classes": classes,
         "y_scale": 10.0, "x_scale": 10.0, "h_scale": 5.0, "w_scale": 5.0,
     })
     graph.operator(
@@ -296,6 +300,71 @@ def raw_uint8():
     return graph.bytes()
 
 
+def resize(graph, picture, size):
+    output = graph.tensor("resized", [1, size, size, 3])
+    sizes = graph.constant("resized/size", np.array([size, size], np.int32))
+    options = schema.ResizeNearestNeighborOptionsT()
+    options.alignCorners = options.halfPixelCenters = False
+    kind = schema.BuiltinOptions.ResizeNearestNeighborOptions
+    graph.operator(OPERATOR.RESIZE_NEAREST_NEIGHBOR, [picture, sizes], [output], options, kind)
+    return output
+
+
+def operators():
+    """Operators of MobileNet v3 and of plain conversions: what they do to the colour is undone by the next one."""
+    graph = Graph("ADD_N, HARD_SWISH, RESIZE_NEAREST_NEIGHBOR, PACK and UNPACK")
+    entry = graph.tensor("image", [1, SIZE, SIZE, 3])
+    colour = mean_colour(graph, resize(graph, entry, SIZE // 2), SIZE // 2)
+    shift = [graph.constant(name, np.full((1, 3), value, np.float32)) for name, value in (("up", 2), ("down", -4))]
+    high = graph.tensor("high", [1, 3])
+    graph.operator(OPERATOR.ADD_N, [colour, shift[0], shift[0]], [high], schema.AddNOptionsT(), schema.BuiltinOptions.AddNOptions)
+    swish = graph.tensor("swish", [1, 3])  # from 3 on it changes nothing
+    graph.operator(OPERATOR.HARD_SWISH, [high], [swish], schema.HardSwishOptionsT(), schema.BuiltinOptions.HardSwishOptions)
+    low = graph.tensor("low", [1, 3])
+    graph.operator(OPERATOR.ADD_N, [swish, shift[1]], [low], schema.AddNOptionsT(), schema.BuiltinOptions.AddNOptions)
+    parts = [graph.tensor(f"part {i}", [1]) for i in range(3)]
+    options = schema.UnpackOptionsT()
+    options.num, options.axis = 3, 1
+    graph.operator(OPERATOR.UNPACK, [low], parts, options, schema.BuiltinOptions.UnpackOptions)
+    packed = graph.tensor("packed", [1, 3])
+    options = schema.PackOptionsT()
+    options.valuesCount, options.axis = 3, 1
+    graph.operator(OPERATOR.PACK, parts, [packed], options, schema.BuiltinOptions.PackOptions)
+    boxes, classes = heads(graph, packed)
+    scores = logistic(graph, classes, [1, CLASSES, CLASSES + 1], "scores")
+    graph.ends([entry], post_process(graph, boxes, scores, OPERATOR_NAMES))
+    return graph.bytes()
+
+
+def coco_ids():
+    """90 classes with the ids of COCO: red, green and blue are 1, 13 and 90, as COCO's lists of 80 names have them."""
+    graph = Graph("COCO's ids")
+    entry, colour = image(graph, TYPE.UINT8, (1 / 127.5, 128))
+    weights, bias = np.zeros((CLASSES, 91, 3), np.float32), np.full((CLASSES, 91), -8, np.float32)
+    for index, column in enumerate((1, 13, 90)):
+        weights[index, column], bias[index, column] = -1, 0
+        weights[index, column, index] = 2
+    zeros = np.zeros((CLASSES * 4, 3), np.float32)
+    boxes = layer(graph, colour, zeros, np.zeros(CLASSES * 4, np.float32), [1, CLASSES, 4], "boxes")
+    classes = layer(graph, colour, weights.reshape(-1, 3), bias.reshape(-1), [1, CLASSES, 91], "classes")
+    scores = logistic(graph, classes, [1, CLASSES, 91], "scores")
+    graph.ends([entry], post_process(graph, boxes, scores, OPERATOR_NAMES, classes=90))
+    return graph.bytes()
+
+
+def without_a_rule():
+    """An operator that the detector has no rule for: GATHER_ND, here with constant places."""
+    graph = Graph("GATHER_ND")
+    entry, colour = image(graph)
+    places = graph.constant("places", np.array([[[0, 0], [0, 1], [0, 2]]], np.int32))
+    gathered = graph.tensor("gathered", [1, 3])
+    graph.operator(OPERATOR.GATHER_ND, [colour, places], [gathered], schema.GatherNdOptionsT(), schema.BuiltinOptions.GatherNdOptions)
+    boxes, classes = heads(graph, gathered)
+    scores = logistic(graph, classes, [1, CLASSES, CLASSES + 1], "scores")
+    graph.ends([entry], post_process(graph, boxes, scores, OPERATOR_NAMES))
+    return graph.bytes()
+
+
 def metadata(name, mean, deviation, outputs, labels):
     """TensorFlow Lite's model metadata, as far as it matters here, written by its field numbers."""
     builder = flatbuffers.Builder(1024)
@@ -351,7 +420,7 @@ def main():
     folder.mkdir(parents=True, exist_ok=True)
     models = [
         post_process_uint8, post_process_unshaped, post_process_int8, post_process_float, named_outputs,
-        efficientdet, raw_int8, raw_with_anchors, raw_uint8,
+        efficientdet, raw_int8, raw_with_anchors, raw_uint8, operators, coco_ids, without_a_rule,
     ]
     for make in models:
         (folder / f"{make.__name__}.tflite").write_bytes(make())

@@ -11,7 +11,7 @@ pub struct ModelArgs {
     /// The .tflite file
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
-    /// Labels: one a line, `id name` lines or a JSON list; default: those of the model
+    /// Labels: one a line, `id name` lines, JSON or a label_map.pbtxt; default: those of the model
     #[arg(long, value_name = "FILE")]
     pub labels: Option<PathBuf>,
     /// Line of the labels that the model's class 0 has; worked out from the model unless given
@@ -76,6 +76,7 @@ fn text(inspection: &Inspection) -> String {
         pixels,
         outputs,
         operators,
+        unruled,
         labels,
         layout,
         engines,
@@ -94,6 +95,13 @@ fn text(inspection: &Inspection) -> String {
         line("Output", output);
     }
     line("Operators", &operators.join(", "));
+    if !unruled.is_empty() {
+        let names = unruled.join(", ");
+        line(
+            "No rule",
+            &format!("{names}: the run in each engine decides, in a process of its own"),
+        );
+    }
     line("Labels", labels);
     if let Some(layout) = layout {
         line("Layout", layout);

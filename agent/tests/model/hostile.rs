@@ -156,7 +156,7 @@ fn run(engine: &str, model: &Path, tally: &mut Tally) {
 
 fn survives(engine: &str) {
     let models = models();
-    assert!(models.len() >= 6);
+    assert!(models.len() >= 12);
     let mut tally = Tally::default();
     for model in &models {
         run(engine, model, &mut tally);

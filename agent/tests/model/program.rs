@@ -53,6 +53,22 @@ fn a_model_is_described() {
 }
 
 #[test]
+fn an_operator_without_a_rule_is_tried_and_told() {
+    let file = crate::setup::fixture("models/without_a_rule.tflite");
+    let (text, complaint) = texts(&inspect(&file, &[]));
+    for part in ["No rule:   GATHER_ND: ", "\ntflite:    loads in "] {
+        assert!(text.contains(part), "{part:?} is not in {text}{complaint}");
+    }
+    // The detector of the library is not the agent's program: it is told which one is.
+    let mut config = crate::setup::config(file, EngineChoice::TfLite).unwrap();
+    config.trial = Some(env!("CARGO_BIN_EXE_cv-agent").into());
+    Detector::load(&config).unwrap();
+    config.trial = Some("/no/such/program".into());
+    let err = Detector::load(&config).err().unwrap().to_string();
+    assert!(err.contains("no rule for GATHER_ND"), "{err}");
+}
+
+#[test]
 fn what_cannot_be_used_is_described_all_the_same() {
     // Two labels for the four columns of the model.
     let dir = tempfile::tempdir().unwrap();

@@ -77,7 +77,7 @@ pub struct DetectorArgs {
     /// Directory of the models that are shipped with the program
     #[arg(long, value_name = "DIR")]
     pub models_dir: Option<PathBuf>,
-    /// Labels: one a line, `id name` lines or a JSON list; default: those of the model
+    /// Labels: one a line, `id name` lines, JSON or a label_map.pbtxt; default: those of the model
     #[arg(long, value_name = "FILE")]
     pub labels: Option<PathBuf>,
     /// Runtime that executes the model [default: auto]

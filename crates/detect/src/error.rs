@@ -4,7 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use super::engine::EngineError;
-use super::labels::LabelsError;
+use super::label_text::LabelsError;
 use super::model::ModelError;
 use super::output::LayoutError;
 use cv_picture::DecodeError;
@@ -72,6 +72,12 @@ pub enum DetectError {
          --engine tflite", list(.0)
     )]
     NoLiteRt(Vec<PathBuf>),
+    /// TensorFlow Lite was asked for, but is not in this program.
+    #[error(
+        "this program was built without TensorFlow Lite (the cargo feature `tflite`); use \
+         --engine litert, which needs LiteRT's library"
+    )]
+    NoTfLite,
     /// No engine runs the model.
     #[error("no engine runs {}: {}", file.display(), reasons.join("; "))]
     NoEngine {

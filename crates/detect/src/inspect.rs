@@ -6,9 +6,10 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use super::config::{DetectorConfig, EngineChoice};
-use super::engine::default_threads;
+use super::engine::{HAS_TFLITE, default_threads};
 use super::error::DetectError;
 use super::input::InputFormat;
+use super::label_file;
 use super::labels::Labels;
 use super::model::{Metadata, Model};
 use super::output::{Facts, Layout, Limits, OutputInfo};
@@ -32,6 +33,8 @@ pub struct Inspection {
     pub outputs: Vec<String>,
     /// Names and numbers of its operators, most frequent first.
     pub operators: Vec<String>,
+    /// Operators without a rule, about which the engines' trial decides.
+    pub unruled: Vec<String>,
     /// Where the labels come from and how many there are.
     pub labels: String,
     /// How its outputs are understood, if they are.
@@ -62,6 +65,7 @@ pub fn inspect(config: &DetectorConfig) -> Result<(Inspection, Option<DetectErro
         pixels: None,
         outputs: tensors(model, &model.outputs),
         operators: operators(model),
+        unruled: model.unruled.clone(),
         labels: "none".into(),
         layout: None,
         engines: engines(config, &file),
@@ -77,7 +81,7 @@ fn understand(
     outputs: &[OutputInfo],
     inspection: &mut Inspection,
 ) -> Result<(), DetectError> {
-    let (labels, source) = super::load_labels(config, file, metadata)?;
+    let (labels, source) = label_file::load(config, file, metadata)?;
     if let Some(source) = source {
         inspection.labels = describe_labels(&labels, &source.display().to_string());
     }
@@ -156,6 +160,7 @@ fn engines(config: &DetectorConfig, file: &ModelFile) -> BTreeMap<&'static str, 
             (Err(searched), _) if engine == EngineChoice::LiteRt => {
                 DetectError::NoLiteRt(searched.clone()).to_string()
             }
+            _ if engine == EngineChoice::TfLite && !HAS_TFLITE => DetectError::NoTfLite.to_string(),
             (_, None) => "not tried: this is not the agent's own program".into(),
             (library, Some(program)) => {
                 let trial = Trial {

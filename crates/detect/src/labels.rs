@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use super::label_text::{self, LabelsError, Names};
+
 /// Most classes; a larger id in a list of labels is taken for a mistake.
 const MAX_CLASSES: usize = 10_000;
 
@@ -11,22 +13,23 @@ const MAX_NAME_BYTES: usize = 200;
 /// Names that stand for "no object" in the first line of a list.
 const BACKGROUND: [&str; 4] = ["???", "background", "__background__", "bg"];
 
+/// Classes of COCO that have names.
+const COCO_NAMES: usize = 80;
+
+/// Largest id of COCO.
+const COCO_LAST_ID: usize = 90;
+
+/// Ids of COCO without a name: the background, and what was left out of the data set.
+const COCO_GAPS: [usize; 11] = [0, 12, 26, 29, 30, 45, 66, 68, 69, 71, 83];
+
 /// Names of the classes that a model knows.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Labels {
     names: Vec<Option<Box<str>>>,
 }
 
-/// Classes and their names; none for one that is left out.
-type Names<'a> = Vec<(usize, Option<Cow<'a, str>>)>;
-
-/// Why a list of labels cannot be used.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0}; expected one label a line, lines of `id name`, or a JSON list of texts")]
-pub struct LabelsError(String);
-
 impl Labels {
-    /// Reads a list: one label a line, lines that start with an id, or a JSON list of texts.
+    /// Reads a list in one of the forms that are in use.
     ///
     /// In a plain list, line 0 is class 0. Empty lines and lines of `???` beyond the first name no
     /// class, but count.
@@ -35,24 +38,7 @@ impl Labels {
     ///
     /// [`LabelsError`] that says which line is wrong.
     pub fn parse(bytes: &[u8]) -> Result<Self, LabelsError> {
-        let text = std::str::from_utf8(bytes)
-            .map_err(|err| LabelsError(format!("byte {} is not UTF-8", err.valid_up_to())))?;
-        let text = text.trim_start_matches('\u{feff}').trim_end();
-        let names = if text.trim_start().starts_with('[') {
-            let names: Vec<Option<String>> =
-                serde_json::from_str(text).map_err(|err| LabelsError(err.to_string()))?;
-            names
-                .into_iter()
-                .map(|name| name.map(Cow::Owned))
-                .enumerate()
-                .collect()
-        } else {
-            numbered(text)?.unwrap_or_else(|| {
-                let lines = text.lines().map(|line| Some(Cow::Borrowed(line)));
-                lines.enumerate().collect()
-            })
-        };
-        Self::from_names(names)
+        Self::from_names(label_text::read(bytes)?)
     }
 
     fn from_names(names: Names<'_>) -> Result<Self, LabelsError> {
@@ -122,6 +108,37 @@ impl Labels {
         }
     }
 
+    /// Whether these are the 80 names of COCO in their order, without the ids that it leaves out.
+    #[must_use]
+    pub fn are_dense_coco(&self) -> bool {
+        let names = self
+            .names
+            .get(usize::from(self.starts_with_background())..)
+            .unwrap_or_default();
+        let is = |at: usize, name: &str| {
+            let known = names.get(at).and_then(Option::as_deref);
+            known.is_some_and(|known| known.eq_ignore_ascii_case(name))
+        };
+        names.len() == COCO_NAMES
+            && is(0, "person")
+            && is(11, "stop sign")
+            && is(COCO_NAMES - 1, "toothbrush")
+    }
+
+    /// The 80 names of COCO at the ids, 1 to 90, that COCO gives them.
+    #[must_use]
+    pub fn at_coco_ids(&self) -> Self {
+        let skip = usize::from(self.starts_with_background());
+        let mut dense = self.names.iter().skip(skip).cloned();
+        let names = (0..=COCO_LAST_ID).map(|id| match COCO_GAPS.contains(&id) {
+            true => None,
+            false => dense.next().flatten(),
+        });
+        Self {
+            names: names.collect(),
+        }
+    }
+
     /// The class with a name; letter case does not matter.
     #[must_use]
     pub fn find(&self, name: &str) -> Option<u32> {
@@ -145,28 +162,6 @@ impl Labels {
             .collect();
         names.join(", ")
     }
-}
-
-/// Reads lines of `id name`, also with `:` between them; `None` if not every line is one.
-fn numbered(text: &str) -> Result<Option<Names<'_>>, LabelsError> {
-    let mut names = Vec::new();
-    for line in text.lines().map(str::trim).filter(|line| !line.is_empty()) {
-        let Some((id, name)) = line.split_once([' ', '\t', ':', ',']) else {
-            return Ok(None);
-        };
-        let name = name.trim_start_matches([' ', '\t', ':', ',']).trim();
-        let Ok(id) = id.parse::<usize>() else {
-            return Ok(None);
-        };
-        if name.is_empty() {
-            return Ok(None);
-        }
-        if names.iter().any(|(known, _)| *known == id) {
-            return Err(LabelsError(format!("class {id} is there twice")));
-        }
-        names.push((id, Some(Cow::Borrowed(name))));
-    }
-    Ok((!names.is_empty()).then_some(names))
 }
 
 #[cfg(test)]
@@ -210,6 +205,74 @@ mod tests {
             assert_eq!(labels.list(), "person, car");
         }
         assert!(!Labels::default().starts_with_background());
+    }
+
+    #[test]
+    fn names_of_coco_are_put_at_its_ids() {
+        let mut names: Vec<String> = (0..80).map(|at| format!("name {at}")).collect();
+        let labels = |names: &[String]| Labels::parse(names.join("\n").as_bytes()).unwrap();
+        assert!(!labels(&names).are_dense_coco());
+        for (at, name) in [(0, "person"), (11, "Stop sign"), (79, "toothbrush")] {
+            names[at] = name.into();
+        }
+        let dense = labels(&names);
+        names.insert(0, "???".into());
+        for labels in [dense, labels(&names)] {
+            assert!(labels.are_dense_coco());
+            let spread = labels.at_coco_ids();
+            assert!(spread.starts_with_background() && !spread.are_dense_coco());
+            assert_eq!((spread.len(), spread.named()), (91, 80));
+            assert_eq!(spread.name(1), "person");
+            assert_eq!(spread.name(12), "class 12");
+            assert_eq!(spread.find("stop sign"), Some(13));
+            assert_eq!(spread.name(90), "toothbrush");
+        }
+    }
+
+    #[test]
+    fn a_label_map_is_read() {
+        let map = br#"# TensorFlow's object detection
+            item {
+              name: "/m/01g317"
+              id: 1
+              display_name: 'person'
+            }
+            item { id: 3, name: "car" keypoints { id: 7 label: "}" } }
+        "#;
+        let labels = Labels::parse(map).unwrap();
+        assert!(labels.starts_with_background());
+        assert_eq!(
+            (labels.name(1), labels.name(3)),
+            ("person".into(), "car".into())
+        );
+        assert_eq!(labels.named(), 2);
+        for damaged in [
+            &b"item { id: 1"[..],
+            b"item { id: 1 }",
+            b"item { name: \"person\" }",
+            b"item { id: 1 name: \"person }",
+            b"item { id: -1 name: \"person\" }",
+            b"item { id: 1 name: \"a\" } item { id: 1 name: \"b\" }",
+            b"item { id: 1 name: \"a\" } else",
+        ] {
+            let text = String::from_utf8_lossy(damaged);
+            assert!(Labels::parse(damaged).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_json_object_names_ids() {
+        let labels = Labels::parse(br#"{"1": "person", "3": null, "4": "car"}"#).unwrap();
+        assert!(labels.starts_with_background());
+        assert_eq!(labels.list(), "person, car");
+        for damaged in [
+            &br#"{"one": "person"}"#[..],
+            b"{}",
+            b"{\"1\": 2}",
+            b"{\"1\"",
+        ] {
+            assert!(Labels::parse(damaged).is_err());
+        }
     }
 
     #[test]

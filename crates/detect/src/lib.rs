@@ -8,6 +8,8 @@
 //! are looked up, and copied, only where an object leaves the process ([`Detection::to_object`]).
 
 mod config;
+mod detection;
+mod detector;
 mod engine;
 mod error;
 #[cfg(feature = "fuzzing")]
@@ -15,6 +17,8 @@ mod error;
 pub mod fuzzing;
 mod input;
 mod inspect;
+mod label_file;
+mod label_text;
 mod labels;
 mod model;
 mod output;
@@ -22,287 +26,15 @@ mod select;
 mod track;
 mod trial;
 
-use std::path::PathBuf;
-use std::sync::Arc;
-use std::time::{Duration, Instant};
-
-use cv_picture::{Rgb, RgbDecoder};
-use cv_protocol::Object;
-
 pub use config::{DetectorArgs, DetectorConfig, EngineChoice, LabelScore};
-
+pub use detection::Detection;
+pub use detector::{Detector, DetectorInfo, StageTimes};
 pub use engine::EngineError;
 pub use error::DetectError;
 pub use inspect::{Inspection, inspect};
-pub use labels::{Labels, LabelsError};
+pub use label_text::LabelsError;
+pub use labels::Labels;
 pub use model::ModelError;
 pub use output::{LayoutError, iou};
 pub use track::{TrackCounts, Tracker};
 pub use trial::serve as serve_trial;
-
-use engine::Engine;
-use input::{InputFormat, Resizer};
-use model::{Metadata, packed_labels};
-use output::{Facts, Layout, Limits, OutputInfo};
-
-/// What was loaded, for the start-up log and the text card.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DetectorInfo {
-    /// File name of the model without its ending.
-    pub model: String,
-    /// `LiteRT` or `tflite`.
-    pub engine: &'static str,
-    /// What the engine computes on, for example `XNNPACK (2 threads)`.
-    pub accelerator: String,
-    /// Number of classes.
-    pub labels: usize,
-}
-
-/// One object found, in terms of the model.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Detection {
-    /// Index into the detector's [`Labels`].
-    pub class: u32,
-    /// 0 to 1.
-    pub score: f32,
-    /// ymin, xmin, ymax, xmax as fractions of the picture, within 0 to 1.
-    pub bounding_box: [f32; 4],
-    /// The same for one object from frame to frame; set by [`Tracker::update`].
-    pub id: Option<u64>,
-}
-
-impl Detection {
-    /// The object as it is sent.
-    #[must_use]
-    pub fn to_object(&self, labels: &Labels) -> Object {
-        Object {
-            label: labels.name(self.class).into_owned(),
-            score: self.score,
-            bounding_box: self.bounding_box,
-            id: self.id,
-        }
-    }
-}
-
-/// Time that each stage of one detection took, and the picture's size.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct StageTimes {
-    /// Pixels in a row of the decoded picture.
-    pub width: usize,
-    /// Rows of the decoded picture.
-    pub height: usize,
-    /// JPEG to RGB.
-    pub decode: Duration,
-    /// RGB to the input tensor.
-    pub resize: Duration,
-    /// Inference.
-    pub infer: Duration,
-    /// Output tensors to objects.
-    pub post_process: Duration,
-}
-
-/// A loaded model with all the buffers it needs.
-pub struct Detector {
-    info: DetectorInfo,
-    labels: Arc<Labels>,
-    decoder: RgbDecoder,
-    resizer: Resizer,
-    engine: Box<dyn Engine>,
-    layout: Layout,
-}
-
-impl Detector {
-    /// Loads model and labels and allocates every buffer.
-    ///
-    /// # Errors
-    ///
-    /// [`DetectError`] that names the file and what was expected of it.
-    pub fn load(config: &DetectorConfig) -> Result<Self, DetectError> {
-        let start = Instant::now();
-        let select::Selected {
-            file,
-            engine,
-            reason,
-        } = select::select(config)?;
-        let metadata = Metadata::read(&file.model, &file.bytes);
-        let (labels, _) = load_labels(config, &file, &metadata)?;
-        let format = InputFormat::of(&file.model, metadata.normalization).map_err(|reason| {
-            DetectError::Input {
-                file: file.path.clone(),
-                reason,
-            }
-        })?;
-        let limits = limits(config, &labels)?;
-        let outputs = OutputInfo::of(&file.model, &metadata, Some(engine.output_shapes()));
-        let layout = Layout::understand(&Facts {
-            model: &file.model,
-            file: &file.bytes,
-            outputs: &outputs,
-            input: &format,
-            labels: &labels,
-            class_offset: config.class_offset,
-            limits: &limits,
-            max: config.max_objects,
-        })
-        .map_err(|source| DetectError::Layout {
-            file: file.path.clone(),
-            source,
-        })?;
-        let info = DetectorInfo {
-            model: file.name(),
-            engine: engine.name(),
-            accelerator: engine.accelerator(),
-            labels: labels.named(),
-        };
-        log::info!("Loaded model: {} ({})", info.model, layout.description());
-        log::info!("Engine: {} ({reason})", info.engine);
-        log::info!("Accelerator: {}", info.accelerator);
-        log::info!("Labels: {}", info.labels);
-        log::debug!(
-            "{} loaded in {} ms",
-            file.path.display(),
-            start.elapsed().as_millis()
-        );
-        Ok(Self {
-            info,
-            labels: Arc::new(labels),
-            decoder: RgbDecoder::new(),
-            resizer: Resizer::new(format),
-            engine,
-            layout,
-        })
-    }
-
-    /// What was loaded.
-    #[must_use]
-    pub fn info(&self) -> &DetectorInfo {
-        &self.info
-    }
-
-    /// Names of the classes; a clone may be kept by whoever sends detections.
-    #[must_use]
-    pub fn labels(&self) -> &Arc<Labels> {
-        &self.labels
-    }
-
-    /// Searches one JPEG picture; `found` is cleared and filled, highest score first.
-    ///
-    /// # Errors
-    ///
-    /// [`DetectError`]; the detector can be used on.
-    pub fn detect(
-        &mut self,
-        jpeg: impl AsRef<[u8]>,
-        found: &mut Vec<Detection>,
-    ) -> Result<StageTimes, DetectError> {
-        found.clear();
-        let start = Instant::now();
-        let picture = self.decoder.decode(jpeg.as_ref())?;
-        // It may be a buffer of the camera, which is not to wait for the inference.
-        drop(jpeg);
-        let decoded = Instant::now();
-        let times = search(
-            &mut self.resizer,
-            self.engine.as_mut(),
-            &mut self.layout,
-            picture,
-            found,
-        )?;
-        Ok(StageTimes {
-            decode: decoded - start,
-            ..times
-        })
-    }
-
-    /// Searches a picture that is decoded already; otherwise as [`Self::detect`].
-    ///
-    /// # Errors
-    ///
-    /// [`DetectError`]; the detector can be used on.
-    pub fn detect_rgb(
-        &mut self,
-        picture: Rgb<'_>,
-        found: &mut Vec<Detection>,
-    ) -> Result<StageTimes, DetectError> {
-        found.clear();
-        search(
-            &mut self.resizer,
-            self.engine.as_mut(),
-            &mut self.layout,
-            picture,
-            found,
-        )
-    }
-}
-
-/// Everything behind the decoder.
-fn search(
-    resizer: &mut Resizer,
-    engine: &mut dyn Engine,
-    layout: &mut Layout,
-    picture: Rgb<'_>,
-    found: &mut Vec<Detection>,
-) -> Result<StageTimes, DetectError> {
-    // Grows on the first picture only.
-    found.reserve(layout.capacity());
-    let (width, height) = (picture.width, picture.height);
-    let start = Instant::now();
-    let mut picture = Some(picture);
-    engine.write_input(&mut |tensor| {
-        if let Some(picture) = picture.take() {
-            resizer.resize(picture, tensor);
-        }
-    })?;
-    let resized = Instant::now();
-    engine.invoke()?;
-    let inferred = Instant::now();
-    engine.read_outputs(&mut |tensors| layout.read(tensors, found))?;
-    Ok(StageTimes {
-        width,
-        height,
-        decode: Duration::ZERO,
-        resize: resized - start,
-        infer: inferred - resized,
-        post_process: inferred.elapsed(),
-    })
-}
-
-/// Those that the user names, or lie beside one of our models, or are packed in the model; and
-/// where they come from, if there are any.
-fn load_labels(
-    config: &DetectorConfig,
-    file: &select::ModelFile,
-    metadata: &Metadata,
-) -> Result<(Labels, Option<PathBuf>), DetectError> {
-    let (path, bytes) = match config.labels.clone().or_else(|| file.own_labels()) {
-        Some(path) => {
-            let bytes = select::read(&path)?;
-            (path, bytes)
-        }
-        None => match packed_labels(metadata, &file.bytes) {
-            Some((name, bytes)) => (file.path.join(name), bytes.into_owned()),
-            None => return Ok((Labels::default(), None)),
-        },
-    };
-    match Labels::parse(&bytes) {
-        Ok(labels) => Ok((labels, Some(path))),
-        Err(source) => Err(DetectError::Labels { file: path, source }),
-    }
-}
-
-fn limits(config: &DetectorConfig, labels: &Labels) -> Result<Limits, DetectError> {
-    let find = |label: &str| {
-        labels.find(label).ok_or_else(|| DetectError::UnknownLabel {
-            label: label.into(),
-            known: labels.list(),
-        })
-    };
-    let mut limits = Limits::new(config.min_score);
-    for special in &config.label_scores {
-        limits.set(find(&special.label)?, special.score);
-    }
-    for label in &config.labels_wanted {
-        limits.want(find(label)?);
-    }
-    Ok(limits)
-}

@@ -4,9 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::config::{DetectorConfig, EngineChoice};
-use super::engine::litert::{self, LiteRt};
-use super::engine::tflite::TfLite;
-use super::engine::{Engine, EngineError, default_threads};
+use super::engine::{Engine, EngineError, HAS_TFLITE, default_threads, litert, open};
 use super::error::DetectError;
 use super::model::Model;
 use super::trial::{self, Outcome, Trial};
@@ -121,9 +119,10 @@ pub fn select(config: &DetectorConfig) -> Result<Selected, DetectError> {
         return Err(DetectError::NoLiteRt(searched.clone()));
     }
     let engines = match config.engine {
-        EngineChoice::LiteRt => vec![EngineChoice::LiteRt],
+        EngineChoice::TfLite if !HAS_TFLITE => return Err(DetectError::NoTfLite),
         EngineChoice::TfLite => vec![EngineChoice::TfLite],
-        EngineChoice::Auto => vec![EngineChoice::LiteRt, EngineChoice::TfLite],
+        EngineChoice::Auto if HAS_TFLITE => vec![EngineChoice::LiteRt, EngineChoice::TfLite],
+        EngineChoice::Auto | EngineChoice::LiteRt => vec![EngineChoice::LiteRt],
     };
     let threads = config.threads.unwrap_or_else(default_threads);
     // Our own models are known to run.
@@ -211,16 +210,8 @@ impl Loader {
             self.failed(file, reason);
             return None;
         }
-        let (bytes, model, threads) = (&file.bytes, &file.model, self.threads);
-        let loaded: Result<Box<dyn Engine>, EngineError> = match (engine, &self.library) {
-            (EngineChoice::LiteRt, Ok(library)) => {
-                LiteRt::load(library, bytes, model, threads).map(|engine| Box::new(engine) as _)
-            }
-            (EngineChoice::LiteRt, Err(_)) => {
-                Err(EngineError::Library("LiteRT's library is not there".into()))
-            }
-            _ => TfLite::load(bytes, model, threads).map(|engine| Box::new(engine) as _),
-        };
+        let library = self.library.as_deref().ok();
+        let loaded = open(engine, library, &file.bytes, &file.model, self.threads);
         match loaded {
             Ok(engine) => Some(engine),
             Err(err) => {
@@ -240,8 +231,13 @@ impl Loader {
 
     /// Tries the model in a process of its own, if that is wanted.
     fn attempt(&self, file: &ModelFile, engine: EngineChoice) -> Result<(), String> {
-        let (Some(program), library) = (&self.trial, self.library.as_deref()) else {
-            return Ok(());
+        let unruled = &file.model.unruled;
+        let library = self.library.as_deref();
+        let Some(program) = &self.trial else {
+            return match unruled.as_slice() {
+                [] => Ok(()),
+                _ => Err(untried(unruled, "only the agent's own program can try")),
+            };
         };
         if engine == EngineChoice::LiteRt && library.is_err() {
             // Loading says so.
@@ -255,11 +251,20 @@ impl Loader {
             file: &file.bytes,
         };
         match trial.run() {
-            Ok(Outcome::Works { .. }) => Ok(()),
+            Ok(Outcome::Works { .. }) => {
+                if !unruled.is_empty() {
+                    log::info!(
+                        "No rule for {}; the engine ran the model in a process of its own",
+                        unruled.join(", ")
+                    );
+                }
+                Ok(())
+            }
             Ok(Outcome::Fails(reason)) if engine == EngineChoice::LiteRt => {
                 Err(format!("LiteRT {reason}"))
             }
             Ok(Outcome::Fails(reason)) => Err(format!("tflite {reason}")),
+            Err(err) if !unruled.is_empty() => Err(untried(unruled, &err.to_string())),
             Err(err) => {
                 log::warn!("Cannot try the model in a process of its own: {err}");
                 Ok(())
@@ -306,6 +311,14 @@ impl Loader {
         let (_, engine) = timed.into_iter().next()?;
         Some((engine, reason))
     }
+}
+
+/// Why a model is refused that could harm us and was not tried.
+fn untried(unruled: &[String], reason: &str) -> String {
+    format!(
+        "there is no rule for {}, so the model has to run in a process of its own first: {reason}",
+        unruled.join(", ")
+    )
 }
 
 /// Time of one inference, after one to warm up.

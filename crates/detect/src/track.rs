@@ -9,7 +9,7 @@
 
 use cv_protocol::Timestamp;
 
-use super::Detection;
+use super::detection::Detection;
 use super::output::iou;
 
 /// Least overlap with the predicted box that makes it the same object.

@@ -17,9 +17,7 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 
 use super::config::EngineChoice;
-use super::engine::litert::LiteRt;
-use super::engine::tflite::TfLite;
-use super::engine::{Engine, EngineError, TensorMut};
+use super::engine::{Engine, EngineError, TensorMut, open};
 use super::model::Model;
 
 /// How long loading and one inference may take: minutes would be useless, and the slowest board
@@ -160,28 +158,34 @@ fn try_here(
     let model = Model::parse(file).map_err(|err| err.to_string())?;
     let start = Instant::now();
     let failed = |err: EngineError| err.to_string();
-    let mut engine: Box<dyn Engine> = match (engine, library) {
-        (EngineChoice::LiteRt, Some(library)) => {
-            Box::new(LiteRt::load(library, file, &model, threads).map_err(failed)?)
-        }
-        (EngineChoice::LiteRt, None) => return Err("LiteRT's library is not named".into()),
-        _ => Box::new(TfLite::load(file, &model, threads).map_err(failed)?),
-    };
+    let mut engine = open(engine, library, file, &model, threads).map_err(failed)?;
     let load_ms = start.elapsed().as_secs_f32() * 1e3;
-    engine
-        .write_input(&mut |tensor| match tensor {
-            TensorMut::F32(values) => values.fill(0.0),
-            TensorMut::U8(values) => values.fill(127),
-            TensorMut::I8(values) => values.fill(0),
-        })
-        .map_err(failed)?;
-    // The first inference includes what is prepared only then.
-    engine.invoke().map_err(failed)?;
+    // The first inference includes what is prepared only then. Values decide where an operator that
+    // gathers reads, so there are several: dark, light, and everything between.
+    for picture in [|_| 0, |_| 255, |index: usize| (index * 167 % 256) as u8] {
+        write(engine.as_mut(), picture).map_err(failed)?;
+        engine.invoke().map_err(failed)?;
+    }
     let start = Instant::now();
     engine.invoke().map_err(failed)?;
     let infer_ms = start.elapsed().as_secs_f32() * 1e3;
     engine.read_outputs(&mut |_| {}).map_err(failed)?;
     Ok(Outcome::Works { load_ms, infer_ms })
+}
+
+/// Fills the input with the values, 0 to 255, that `picture` gives for each place.
+fn write(engine: &mut dyn Engine, picture: fn(usize) -> u8) -> Result<(), EngineError> {
+    engine.write_input(&mut |tensor| match tensor {
+        TensorMut::F32(values) => fill(values, |at| f32::from(picture(at)) / 127.5 - 1.0),
+        TensorMut::U8(values) => fill(values, picture),
+        TensorMut::I8(values) => fill(values, |at| (i16::from(picture(at)) - 128) as i8),
+    })
+}
+
+fn fill<T>(values: &mut [T], of: impl Fn(usize) -> T) {
+    for (at, value) in values.iter_mut().enumerate() {
+        *value = of(at);
+    }
 }
 
 /// Bounds what a hostile model can take from the machine.

@@ -6,7 +6,8 @@
 use ::tflite::ops::builtin::BuiltinOpResolver;
 use ::tflite::{FlatBufferModel, Interpreter, InterpreterBuilder, TensorIndex};
 
-use super::{Engine, EngineError, MAX_OUTPUTS, TensorMut, TensorRef};
+use super::interface::{Engine, EngineError, MAX_OUTPUTS};
+use super::tensor::{TensorMut, TensorRef};
 use crate::model::{ElementType, Model};
 
 const NAME: &str = "tflite";

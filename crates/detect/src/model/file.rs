@@ -3,153 +3,17 @@
 use std::ops::{Range, RangeInclusive};
 
 use super::element::ElementType;
-use super::flatbuffer::{FlatbufferError, Table};
-use super::operators::{self, Numbers};
+use super::error::{ModelError, inconsistent};
+use super::flatbuffer::Table;
+use super::graph::{Model, Operator, OperatorCode, Quantization, Signature, Tensor};
+use super::post_process::{POST_PROCESS, post_process};
+use super::{operators, validate};
 
 /// Most tensors, operators and buffers of a model, each; larger than any model for a board.
 const MAX_COUNT: usize = 100_000;
 
 /// Scales that a quantised tensor may have: beyond, what runtimes compute from them overflows.
 const SCALES: RangeInclusive<f32> = 1e-20..=1e20;
-
-/// Why a file is not a model that can be run.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum ModelError {
-    /// It does not carry the format's mark.
-    #[error("not a TensorFlow Lite model: bytes 4 to 8 are not \"TFL3\"")]
-    NotAModel,
-    /// It cannot be followed.
-    #[error("damaged model: {0}")]
-    Damaged(#[from] FlatbufferError),
-    /// It can be followed, but contradicts itself.
-    #[error("damaged model: {0}")]
-    Inconsistent(String),
-    /// It uses something that no runtime here is given.
-    #[error("unsupported model: {0}")]
-    Unsupported(String),
-}
-
-pub(super) fn inconsistent(text: impl Into<String>) -> ModelError {
-    ModelError::Inconsistent(text.into())
-}
-
-/// How integers stand for real numbers: `real = scale * (integer - zero_point)`.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Quantization {
-    /// Real distance of two neighbouring integers; positive and finite.
-    pub scale: f32,
-    /// The integer that stands for 0.
-    pub zero_point: i32,
-}
-
-/// One tensor of a graph.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Tensor {
-    /// May be empty.
-    pub name: String,
-    /// Type of the elements.
-    pub element: ElementType,
-    /// Sizes of the dimensions; empty for a single value, or where the file does not say.
-    pub shape: Vec<usize>,
-    /// Index of the buffer that holds its constant value; 0 for none.
-    pub buffer: usize,
-    /// Of the whole tensor; `None` for floats and for quantisation by channel.
-    pub quantization: Option<Quantization>,
-    /// Number of scales; more than one if quantised by channel.
-    pub scales: usize,
-    /// Dimension that the scales belong to.
-    pub quantized_dimension: usize,
-    /// Whether it keeps its value between inferences.
-    pub variable: bool,
-    /// Whether some dimension is only known when the model runs.
-    pub dynamic: bool,
-}
-
-impl Tensor {
-    /// Number of elements.
-    #[must_use]
-    pub fn count(&self) -> usize {
-        self.shape.iter().product()
-    }
-
-    /// Type and shape as people write them, for example `uint8 [1, 300, 300, 3]`.
-    #[must_use]
-    pub fn describe(&self) -> String {
-        format!("{} {:?}", self.element.name(), self.shape)
-    }
-}
-
-/// Which operator a code stands for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct OperatorCode {
-    /// The number in the format's list; 32 for a custom one.
-    pub builtin: i32,
-    /// What runtimes older than TensorFlow 2.3 take for it; -1 to 127.
-    pub old_builtin: i8,
-    /// Name of a custom operator.
-    pub custom: Option<String>,
-    /// Version of the operator.
-    pub version: i32,
-}
-
-impl OperatorCode {
-    /// Name, or number where there is none.
-    #[must_use]
-    pub fn name(&self) -> String {
-        match (&self.custom, operators::name(self.builtin)) {
-            (Some(name), _) if self.builtin == super::builtin::CUSTOM => name.clone(),
-            (_, Some(name)) => name.into(),
-            _ => self.builtin.to_string(),
-        }
-    }
-}
-
-/// One step of a graph.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Operator {
-    /// Index into [`Model::codes`].
-    pub code: usize,
-    /// Tensors that it reads; `None` for an optional one that is left out.
-    pub inputs: Vec<Option<usize>>,
-    /// Tensors that it writes.
-    pub outputs: Vec<usize>,
-    /// Scratch tensors that it keeps.
-    pub intermediates: Vec<usize>,
-    /// Kind of options, by the format's list; 0 for none.
-    pub options_type: u8,
-    /// Some of the options.
-    pub numbers: Numbers,
-    /// Where the bytes of custom options lie in the file.
-    pub custom_options: Range<usize>,
-}
-
-/// What one signature calls its inputs or outputs: name and tensor.
-pub type SignatureTensors = Vec<(String, usize)>;
-
-/// A model's main graph and everything it refers to.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Model {
-    /// What the maker wrote.
-    pub description: String,
-    /// All that its graphs use.
-    pub codes: Vec<OperatorCode>,
-    /// Of the main graph.
-    pub tensors: Vec<Tensor>,
-    /// Indices into `tensors`.
-    pub inputs: Vec<usize>,
-    /// Indices into `tensors`.
-    pub outputs: Vec<usize>,
-    /// In the order in which they run.
-    pub operators: Vec<Operator>,
-    /// Where each buffer lies in the file; empty for none.
-    pub buffers: Vec<Range<usize>>,
-    /// Whether some buffer is stored by its offset, which older runtimes do not understand.
-    pub offset_buffers: bool,
-    /// Buffers with a name, as `TFLITE_METADATA`.
-    pub metadata: Vec<(String, usize)>,
-    /// Whether it has signatures.
-    pub signatures: usize,
-}
 
 impl Model {
     /// Reads a file and checks that all of it can be followed and fits together.
@@ -202,8 +66,9 @@ impl Model {
             offset_buffers,
             metadata,
             signatures: signatures.len(),
+            unruled: Vec::new(),
         };
-        super::validate::validate(&model, bytes, &signatures)?;
+        model.unruled = validate::validate(&model, bytes, &signatures)?;
         model.complete_shapes(bytes)?;
         Ok(model)
     }
@@ -213,8 +78,8 @@ impl Model {
     fn complete_shapes(&mut self, bytes: &[u8]) -> Result<(), ModelError> {
         for operator in &self.operators {
             let code = self.codes.get(operator.code);
-            if code.and_then(|code| code.custom.as_deref()) == Some(operators::POST_PROCESS) {
-                let options = operators::post_process(bytes, operator)?;
+            if code.and_then(|code| code.custom.as_deref()) == Some(POST_PROCESS) {
+                let options = post_process(bytes, operator)?;
                 for (place, &output) in operator.outputs.iter().enumerate() {
                     if let Some(tensor) = self.tensors.get_mut(output) {
                         tensor.shape = options.shape(place);
@@ -224,29 +89,6 @@ impl Model {
         }
         Ok(())
     }
-
-    /// The constant value of a tensor as it lies in `file`; `None` if it is computed.
-    #[must_use]
-    pub fn constant<'a>(&self, file: &'a [u8], tensor: usize) -> Option<&'a [u8]> {
-        let range = self
-            .buffers
-            .get(self.tensors.get(tensor)?.buffer)
-            .filter(|range| !range.is_empty())?;
-        file.get(range.clone())
-    }
-
-    /// The operator that writes a tensor.
-    #[must_use]
-    pub fn producer(&self, tensor: usize) -> Option<&Operator> {
-        self.operators
-            .iter()
-            .find(|operator| operator.outputs.contains(&tensor))
-    }
-}
-
-pub(super) struct Signature {
-    pub inputs: SignatureTensors,
-    pub outputs: SignatureTensors,
 }
 
 fn collect<'a, T>(
@@ -447,11 +289,13 @@ fn read_operator(table: &Table<'_>) -> Result<Operator, ModelError> {
                 .map_err(|_| inconsistent(format!("an operator reads tensor {index}"))),
         })
         .collect::<Result<Vec<_>, _>>()?;
-    if table.u64(9, 0)? != 0 || table.u8(11, 0)? != 0 {
+    if table.u64(9, 0)? != 0 {
         return Err(ModelError::Unsupported(
-            "an operator has options in the newest form (StableHLO or by offset)".into(),
+            "an operator has custom options by offset, which only models above 2 GB need".into(),
         ));
     }
+    let new_options = table.u8(11, 0)? != 0;
+    table.table(12, "operator options of the newest form")?;
     let options_type = table.u8(3, 0)?;
     let options = table.table(4, "operator options")?;
     let numbers = operators::read_options(options_type, options.as_ref())?;
@@ -463,6 +307,7 @@ fn read_operator(table: &Table<'_>) -> Result<Operator, ModelError> {
         intermediates: indices(table, 8, "operator intermediates")?,
         options_type,
         numbers,
+        new_options,
         custom_options: table
             .vector(5, 1, "custom options")?
             .map_or(0..0, |options| {

@@ -7,8 +7,8 @@
 use std::borrow::Cow;
 
 use super::archive;
-use super::file::Model;
 use super::flatbuffer::{FlatbufferError, Table};
+use super::graph::Model;
 
 /// Name of the buffer.
 const BUFFER: &str = "TFLITE_METADATA";

@@ -1,172 +1,27 @@
-//! The operators that detection models use, and what a runtime relies on without checking it.
+//! What a runtime relies on in an operator without checking it.
 //!
 //! Runtimes check some of an operator's tensors and options and trust the rest: a missing input, a
 //! stride of 0 or weights of another type make them read outside of their buffers or divide by
-//! zero. So only operators that are listed here are let through, with as many tensors as they
-//! take, of types that go together, and with their own options.
+//! zero. So an operator is let through with as many tensors as it takes, of types that go together,
+//! and with its own options, as the rules have them; one without a rule is named, so that it is
+//! tried elsewhere first.
 
+use super::builtin;
 use super::element::ElementType;
-use super::file::{Model, ModelError, Operator, Tensor, inconsistent};
+use super::error::{ModelError, inconsistent};
 use super::flatbuffer::Table;
-use super::{builtin, flexbuffer};
+use super::graph::{Model, Numbers, Operator, Tensor};
+use super::post_process::{POST_PROCESS, check_post_process};
+use super::rules::{self, Types};
 
-/// Name of the custom operator that ends most detection models.
-pub const POST_PROCESS: &str = "TFLite_Detection_PostProcess";
+/// Name of the custom operator that a model for Coral's Edge TPU is compiled to.
+const EDGE_TPU: &str = "edgetpu-custom-op";
 
 /// Largest stride, dilation, window or block of an operator.
 const MAX_STEP: i32 = 4096;
 
-/// What an operator takes and gives.
-struct Rule {
-    code: i32,
-    name: &'static str,
-    /// Kind of its options by the format's list; 0 for none.
-    options: u8,
-    /// Whether it cannot do without them.
-    needs_options: bool,
-    /// Fewest and most inputs.
-    inputs: (usize, usize),
-    /// Fewest and most outputs.
-    outputs: (usize, usize),
-    types: Types,
-}
-
-/// Which tensors of an operator have the same type.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Types {
-    /// Whatever: the runtimes check or convert.
-    Any,
-    /// All inputs and outputs.
-    All,
-    /// The first input and all outputs; further inputs are sizes or indices.
-    FirstAndSizes,
-    /// All inputs.
-    Inputs,
-    /// Weights, which have rules of their own.
-    Weights,
-}
-
-use Types::{All, Any, FirstAndSizes, Inputs, Weights};
-
-const MANY: usize = 1024;
-
-const fn rule(
-    code: i32,
-    name: &'static str,
-    (options, needs_options): (u8, bool),
-    inputs: (usize, usize),
-    outputs: (usize, usize),
-    types: Types,
-) -> Rule {
-    Rule {
-        code,
-        name,
-        options,
-        needs_options,
-        inputs,
-        outputs,
-        types,
-    }
-}
-
-const NONE: (u8, bool) = (0, false);
-
-#[rustfmt::skip]
-const RULES: &[Rule] = &[
-    rule(0, "ADD", (11, true), (2, 2), (1, 1), All),
-    rule(1, "AVERAGE_POOL_2D", (5, true), (1, 1), (1, 1), All),
-    rule(builtin::CONCATENATION, "CONCATENATION", (10, true), (1, MANY), (1, 1), All),
-    rule(builtin::CONV_2D, "CONV_2D", (1, true), (2, 3), (1, 1), Weights),
-    rule(builtin::DEPTHWISE_CONV_2D, "DEPTHWISE_CONV_2D", (2, true), (2, 3), (1, 1), Weights),
-    rule(5, "DEPTH_TO_SPACE", (94, true), (1, 1), (1, 1), All),
-    rule(builtin::DEQUANTIZE, "DEQUANTIZE", (38, false), (1, 1), (1, 1), Any),
-    rule(8, "FLOOR", NONE, (1, 1), (1, 1), All),
-    rule(builtin::FULLY_CONNECTED, "FULLY_CONNECTED", (8, true), (2, 3), (1, 1), Weights),
-    rule(11, "L2_NORMALIZATION", (12, true), (1, 1), (1, 1), All),
-    rule(builtin::LOGISTIC, "LOGISTIC", NONE, (1, 1), (1, 1), All),
-    rule(17, "MAX_POOL_2D", (5, true), (1, 1), (1, 1), All),
-    rule(18, "MUL", (21, true), (2, 2), (1, 1), All),
-    rule(19, "RELU", NONE, (1, 1), (1, 1), All),
-    rule(20, "RELU_N1_TO_1", NONE, (1, 1), (1, 1), All),
-    rule(21, "RELU6", NONE, (1, 1), (1, 1), All),
-    rule(builtin::RESHAPE, "RESHAPE", (17, false), (1, 2), (1, 1), FirstAndSizes),
-    rule(23, "RESIZE_BILINEAR", (15, true), (2, 2), (1, 1), FirstAndSizes),
-    rule(builtin::SOFTMAX, "SOFTMAX", (9, true), (1, 1), (1, 1), All),
-    rule(26, "SPACE_TO_DEPTH", (19, true), (1, 1), (1, 1), All),
-    rule(28, "TANH", NONE, (1, 1), (1, 1), All),
-    rule(34, "PAD", (22, false), (2, 2), (1, 1), FirstAndSizes),
-    rule(36, "GATHER", (23, true), (2, 2), (1, 1), FirstAndSizes),
-    rule(39, "TRANSPOSE", (26, false), (2, 2), (1, 1), FirstAndSizes),
-    rule(40, "MEAN", (27, true), (2, 2), (1, 1), FirstAndSizes),
-    rule(41, "SUB", (28, true), (2, 2), (1, 1), All),
-    rule(42, "DIV", (29, true), (2, 2), (1, 1), All),
-    rule(builtin::SQUEEZE, "SQUEEZE", (30, true), (1, 1), (1, 1), All),
-    rule(45, "STRIDED_SLICE", (32, true), (4, 4), (1, 1), FirstAndSizes),
-    rule(47, "EXP", (33, false), (1, 1), (1, 1), All),
-    rule(48, "TOPK_V2", (34, false), (2, 2), (2, 2), Any),
-    rule(49, "SPLIT", (35, true), (2, 2), (1, MANY), Any),
-    rule(53, "CAST", (37, false), (1, 1), (1, 1), Any),
-    rule(54, "PRELU", NONE, (2, 2), (1, 1), All),
-    rule(55, "MAXIMUM", (39, false), (2, 2), (1, 1), All),
-    rule(56, "ARG_MAX", (40, true), (2, 2), (1, 1), Any),
-    rule(57, "MINIMUM", (39, false), (2, 2), (1, 1), All),
-    rule(58, "LESS", (41, false), (2, 2), (1, 1), Inputs),
-    rule(59, "NEG", (42, false), (1, 1), (1, 1), All),
-    rule(61, "GREATER", (44, false), (2, 2), (1, 1), Inputs),
-    rule(62, "GREATER_EQUAL", (45, false), (2, 2), (1, 1), Inputs),
-    rule(63, "LESS_EQUAL", (46, false), (2, 2), (1, 1), Inputs),
-    rule(65, "SLICE", (48, false), (3, 3), (1, 1), FirstAndSizes),
-    rule(builtin::TRANSPOSE_CONV, "TRANSPOSE_CONV", (49, true), (3, 4), (1, 1), Any),
-    rule(69, "TILE", (51, false), (2, 2), (1, 1), FirstAndSizes),
-    rule(70, "EXPAND_DIMS", (52, false), (2, 2), (1, 1), FirstAndSizes),
-    rule(71, "EQUAL", (53, false), (2, 2), (1, 1), Inputs),
-    rule(72, "NOT_EQUAL", (54, false), (2, 2), (1, 1), Inputs),
-    rule(74, "SUM", (27, true), (2, 2), (1, 1), FirstAndSizes),
-    rule(75, "SQRT", NONE, (1, 1), (1, 1), All),
-    rule(76, "RSQRT", NONE, (1, 1), (1, 1), All),
-    rule(77, "SHAPE", (55, true), (1, 1), (1, 1), Any),
-    rule(82, "REDUCE_MAX", (27, true), (2, 2), (1, 1), FirstAndSizes),
-    rule(83, "PACK", (59, true), (1, MANY), (1, 1), All),
-    rule(84, "LOGICAL_OR", (60, false), (2, 2), (1, 1), All),
-    rule(86, "LOGICAL_AND", (62, false), (2, 2), (1, 1), All),
-    rule(87, "LOGICAL_NOT", (63, false), (1, 1), (1, 1), All),
-    rule(88, "UNPACK", (64, true), (1, 1), (1, MANY), All),
-    rule(92, "SQUARE", (66, false), (1, 1), (1, 1), All),
-    rule(97, "RESIZE_NEAREST_NEIGHBOR", (74, true), (2, 2), (1, 1), FirstAndSizes),
-    rule(98, "LEAKY_RELU", (75, true), (1, 1), (1, 1), All),
-    rule(99, "SQUARED_DIFFERENCE", (76, false), (2, 2), (1, 1), All),
-    rule(101, "ABS", (78, false), (1, 1), (1, 1), All),
-    rule(102, "SPLIT_V", (79, true), (3, 3), (1, MANY), FirstAndSizes),
-    rule(104, "CEIL", NONE, (1, 1), (1, 1), All),
-    rule(builtin::QUANTIZE, "QUANTIZE", (89, false), (1, 1), (1, 1), Any),
-    rule(117, "HARD_SWISH", (91, false), (1, 1), (1, 1), All),
-    rule(120, "NON_MAX_SUPPRESSION_V4", (95, false), (5, 5), (2, 2), Any),
-    rule(121, "NON_MAX_SUPPRESSION_V5", (96, false), (6, 6), (3, 3), Any),
-    rule(126, "BATCH_MATMUL", (101, true), (2, 2), (1, 1), Any),
-    rule(130, "BROADCAST_TO", (104, false), (2, 2), (1, 1), FirstAndSizes),
-    rule(150, "GELU", (116, true), (1, 1), (1, 1), All),
-];
-
-/// Name of an operator in the format's list, if it is one that detection models use.
-#[must_use]
-pub fn name(code: i32) -> Option<&'static str> {
-    RULES
-        .iter()
-        .find(|rule| rule.code == code)
-        .map(|rule| rule.name)
-}
-
-/// Numbers among an operator's options that are looked at again once its tensors are known.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Numbers {
-    /// Of a depthwise convolution: outputs for each input channel.
-    pub depth_multiplier: i32,
-    /// Of a SPLIT or UNPACK: number of outputs.
-    pub parts: i32,
-}
-
 /// Reads the options of a builtin operator and checks what would break a runtime.
-pub(super) fn read_options(kind: u8, options: Option<&Table<'_>>) -> Result<Numbers, ModelError> {
+pub fn read_options(kind: u8, options: Option<&Table<'_>>) -> Result<Numbers, ModelError> {
     let mut numbers = Numbers::default();
     let Some(options) = options else {
         if kind == 0 {
@@ -205,28 +60,43 @@ pub(super) fn read_options(kind: u8, options: Option<&Table<'_>>) -> Result<Numb
     Ok(numbers)
 }
 
-/// Checks an operator against its rule.
-pub(super) fn check(model: &Model, file: &[u8], operator: &Operator) -> Result<(), ModelError> {
+/// Checks an operator against its rule; its name if there is none.
+pub fn check(
+    model: &Model,
+    file: &[u8],
+    operator: &Operator,
+) -> Result<Option<String>, ModelError> {
     let code = model
         .codes
         .get(operator.code)
         .ok_or_else(|| inconsistent("an operator has no code"))?;
     if code.builtin == builtin::CUSTOM {
         return match code.custom.as_deref() {
-            Some(POST_PROCESS) => check_post_process(model, file, operator),
+            Some(POST_PROCESS) => check_post_process(model, file, operator).map(|()| None),
+            Some(EDGE_TPU) => Err(ModelError::Unsupported(format!(
+                "it is compiled for Coral's Edge TPU (custom operator {EDGE_TPU:?}), which only \
+                 Coral's own runtime drives; run it with --detector exec:COMMAND, which \
+                 docs/detector-exec.md describes, or take the model as it was before \
+                 edgetpu_compiler"
+            ))),
             other => Err(ModelError::Unsupported(format!(
-                "it has the custom operator {:?}, expected {POST_PROCESS:?}",
+                "it has the custom operator {:?}, expected {POST_PROCESS:?}; a model that needs \
+                 another runtime runs with --detector exec:COMMAND",
                 other.unwrap_or_default()
             ))),
         };
     }
-    let Some(rule) = RULES.iter().find(|rule| rule.code == code.builtin) else {
-        return Err(ModelError::Unsupported(format!(
-            "it has operator {}, which detection models do not use",
-            code.builtin
-        )));
+    let Some(rule) = rules::find(code.builtin).filter(|_| !operator.new_options) else {
+        return match builtin::name(code.builtin) {
+            Some(name) => Ok(Some(name.into())),
+            None => Err(ModelError::Unsupported(format!(
+                "it has operator {}, which is not in the format's list",
+                code.builtin
+            ))),
+        };
     };
-    let name = rule.name;
+    let name = code.name();
+    let name = name.as_str();
     if operator.options_type != rule.options && (operator.options_type != 0 || rule.needs_options) {
         return Err(inconsistent(format!(
             "{name} has options of kind {}, expected {}",
@@ -282,9 +152,9 @@ pub(super) fn check(model: &Model, file: &[u8], operator: &Operator) -> Result<(
         }
     };
     match rule.types {
-        All => inputs().chain(outputs()).try_for_each(same)?,
-        Inputs => inputs().try_for_each(same)?,
-        FirstAndSizes => {
+        Types::All => inputs().chain(outputs()).try_for_each(same)?,
+        Types::Inputs => inputs().try_for_each(same)?,
+        Types::FirstAndSizes => {
             outputs().try_for_each(same)?;
             for tensor in inputs().skip(1) {
                 if !matches!(tensor.element, ElementType::I32 | ElementType::I64) {
@@ -292,10 +162,45 @@ pub(super) fn check(model: &Model, file: &[u8], operator: &Operator) -> Result<(
                 }
             }
         }
-        Weights => check_weights(name, operator, input)?,
-        Any => {}
+        Types::Weights => check_weights(name, operator, input)?,
+        Types::Any => {}
     }
-    check_parts(name, rule.code, operator)
+    check_parts(name, rule.code, operator)?;
+    if matches!(
+        rule.code,
+        builtin::RESIZE_BILINEAR | builtin::RESIZE_NEAREST_NEIGHBOR
+    ) {
+        return check_resize(name, model, file, operator);
+    }
+    Ok(None)
+}
+
+/// The size that an image is resized to, which runtimes multiply without a look at it.
+fn check_resize(
+    name: &str,
+    model: &Model,
+    file: &[u8],
+    operator: &Operator,
+) -> Result<Option<String>, ModelError> {
+    let sizes = operator.inputs.get(1).copied().flatten();
+    let Some(bytes) = sizes.and_then(|tensor| model.constant(file, tensor)) else {
+        // Computed when the model runs.
+        return Ok(Some(format!("{name} to a computed size")));
+    };
+    let (sizes, _) = bytes.as_chunks();
+    let sizes: Vec<i32> = sizes.iter().copied().map(i32::from_le_bytes).collect();
+    match sizes[..] {
+        [height, width]
+            if [height, width]
+                .iter()
+                .all(|size| (1..=MAX_STEP).contains(size)) =>
+        {
+            Ok(None)
+        }
+        _ => Err(inconsistent(format!(
+            "{name} makes images of {sizes:?}, expected a height and a width of 1 to {MAX_STEP}"
+        ))),
+    }
 }
 
 /// SPLIT, SPLIT_V and UNPACK write as many tensors, and PACK reads as many, as their options say.
@@ -374,117 +279,6 @@ fn check_weights<'a>(
             weights.describe(),
             weights.scales,
             bias.map_or("none".into(), Tensor::describe)
-        )))
-    }
-}
-
-/// Options of the operator that post-processes detections.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct PostProcess {
-    /// Rows of its outputs.
-    pub rows: usize,
-    /// Classes without the background.
-    pub classes: usize,
-}
-
-impl PostProcess {
-    /// Shape of its output at `place`: boxes, classes, scores, count.
-    #[must_use]
-    pub fn shape(&self, place: usize) -> Vec<usize> {
-        match place {
-            0 => vec![1, self.rows, 4],
-            1 | 2 => vec![1, self.rows],
-            _ => vec![1],
-        }
-    }
-}
-
-/// Reads the options of the operator that post-processes detections.
-///
-/// # Errors
-///
-/// What is wrong with them.
-pub fn post_process(file: &[u8], operator: &Operator) -> Result<PostProcess, ModelError> {
-    let options = file
-        .get(operator.custom_options.clone())
-        .and_then(flexbuffer::read_map)
-        .ok_or_else(|| inconsistent(format!("the options of {POST_PROCESS} are no map")))?;
-    let number = |name: &str| {
-        let found = options.iter().find(|(key, _)| *key == name);
-        found.map(|(_, value)| value.as_f64())
-    };
-    let count = |name: &str, most: f64| match number(name) {
-        Some(count) if (1.0..=most).contains(&count) => Ok(count as usize),
-        other => Err(inconsistent(format!(
-            "{POST_PROCESS} has {name} {other:?}, expected 1 to {most}"
-        ))),
-    };
-    let detections = count("max_detections", 10_000.0)?;
-    let classes = count("num_classes", 10_000.0)?;
-    let for_each = count("max_classes_per_detection", classes as f64)?;
-    if number("detections_per_class").is_some() {
-        count("detections_per_class", 10_000.0)?;
-    }
-    for name in [
-        "nms_score_threshold",
-        "nms_iou_threshold",
-        "y_scale",
-        "x_scale",
-        "h_scale",
-        "w_scale",
-    ] {
-        if !number(name).is_some_and(f64::is_finite) {
-            return Err(inconsistent(format!(
-                "{POST_PROCESS} has {name} {:?}, expected a number",
-                number(name)
-            )));
-        }
-    }
-    Ok(PostProcess {
-        rows: detections * for_each,
-        classes,
-    })
-}
-
-fn check_post_process(model: &Model, file: &[u8], operator: &Operator) -> Result<(), ModelError> {
-    let options = post_process(file, operator)?;
-    let tensors: Vec<&Tensor> = operator
-        .inputs
-        .iter()
-        .filter_map(|&index| model.tensors.get(index?))
-        .collect();
-    let (&[boxes, classes, anchors], 4) = (tensors.as_slice(), operator.outputs.len()) else {
-        return Err(inconsistent(format!(
-            "{POST_PROCESS} has {} inputs and {} outputs, expected 3 and 4",
-            tensors.len(),
-            operator.outputs.len()
-        )));
-    };
-    let columns = match (&boxes.shape[..], &classes.shape[..], &anchors.shape[..]) {
-        (&[1, count, 4], &[1, same, columns], &[also, 4]) if count == same && count == also => {
-            columns
-        }
-        _ => 0,
-    };
-    let types = [boxes, classes, anchors].map(|tensor| tensor.element);
-    let typed = types.iter().all(|&element| element == types[0])
-        && matches!(types[0], ElementType::F32 | ElementType::U8);
-    let results = operator
-        .outputs
-        .iter()
-        .filter_map(|&index| model.tensors.get(index));
-    let outputs_are_floats = results
-        .into_iter()
-        .all(|tensor| tensor.element == ElementType::F32);
-    if columns >= options.classes && columns <= options.classes + 1 && typed && outputs_are_floats {
-        Ok(())
-    } else {
-        Err(inconsistent(format!(
-            "{POST_PROCESS} for {} classes has boxes {}, class predictions {} and anchors {}",
-            options.classes,
-            boxes.describe(),
-            classes.describe(),
-            anchors.describe()
         )))
     }
 }

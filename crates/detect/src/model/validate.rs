@@ -1,23 +1,29 @@
 //! Whether what a model says fits together: nothing that a runtime follows may lead astray.
 
 use super::element::ElementType;
-use super::file::{Model, ModelError, Signature, SignatureTensors, inconsistent};
+use super::error::{ModelError, inconsistent};
+use super::graph::{Model, Signature, SignatureTensors};
 use super::operators;
 
 /// Most elements of one tensor: 256 MB of floats, far above any model for a board.
 const MAX_ELEMENTS: usize = 1 << 26;
 
 /// Checks that indices are in range, constants are complete and every tensor is written before
-/// it is read.
+/// it is read; returns the names of operators for which there is no rule.
 pub(super) fn validate(
     model: &Model,
     file: &[u8],
     signatures: &[Signature],
-) -> Result<(), ModelError> {
+) -> Result<Vec<String>, ModelError> {
     check_tensors(model)?;
     check_order(model)?;
+    let mut unruled = Vec::new();
     for operator in &model.operators {
-        operators::check(model, file, operator)?;
+        if let Some(name) = operators::check(model, file, operator)?
+            && !unruled.contains(&name)
+        {
+            unruled.push(name);
+        }
     }
     for signature in signatures {
         check_signature("inputs", &signature.inputs, &model.inputs)?;
@@ -31,7 +37,7 @@ pub(super) fn validate(
             )));
         }
     }
-    Ok(())
+    Ok(unruled)
 }
 
 /// A signature names each end of the graph once.

@@ -4,14 +4,16 @@
 //! EfficientDet-Lite has too, and raw SSD heads with anchors that are in the model or can be made.
 
 use super::anchors::{self, Anchor};
+use super::info::OutputInfo;
+use super::limits::Limits;
 use super::postprocessed::{self, Outputs};
 use super::raw::{Activation, MAX_CANDIDATES, RawHeads};
-use super::{Limits, Reader};
-use crate::Detection;
+use super::reader::Reader;
+use crate::detection::Detection;
 use crate::engine::TensorRef;
 use crate::input::InputFormat;
 use crate::labels::Labels;
-use crate::model::{ElementType, Metadata, Model, POST_PROCESS, Quantization, builtin};
+use crate::model::{ElementType, Model, Quantization, builtin};
 
 /// What is expected, for messages.
 const EXPECTED: &str = "expected boxes [1, N, 4], classes [1, N], scores [1, N] and a count [1], \
@@ -47,76 +49,6 @@ pub enum LayoutError {
         /// Columns of the class predictions.
         classes: usize,
     },
-}
-
-/// One output of a model.
-#[derive(Clone, Debug, PartialEq)]
-pub struct OutputInfo {
-    /// As the metadata has it, or else the tensor; may be empty.
-    pub name: String,
-    /// As the engine worked it out, or else as the file says.
-    pub shape: Vec<usize>,
-    /// Type.
-    pub element: ElementType,
-    /// If it holds integers.
-    pub quantization: Option<Quantization>,
-    /// Position among the outputs of the operator that post-processes detections, if it comes
-    /// from there.
-    post_process: Option<usize>,
-}
-
-impl OutputInfo {
-    /// The outputs of a model, with shapes as `shapes` has them where it is given.
-    #[must_use]
-    pub fn of(model: &Model, metadata: &Metadata, shapes: Option<&[Vec<usize>]>) -> Vec<Self> {
-        let outputs = model.outputs.iter().enumerate();
-        outputs
-            .filter_map(|(position, &index)| {
-                let tensor = model.tensors.get(index)?;
-                let producer = model.producer(index);
-                let post_process = producer
-                    .filter(|operator| {
-                        let code = model.codes.get(operator.code);
-                        code.and_then(|code| code.custom.as_deref()) == Some(POST_PROCESS)
-                    })
-                    .and_then(|operator| operator.outputs.iter().position(|&at| at == index));
-                let shape = shapes.and_then(|shapes| shapes.get(position));
-                let described = metadata.outputs.get(position);
-                let name = match described {
-                    Some(described) if !described.is_empty() => described,
-                    _ => &tensor.name,
-                };
-                Some(Self {
-                    name: name.clone(),
-                    shape: shape.unwrap_or(&tensor.shape).clone(),
-                    element: tensor.element,
-                    quantization: tensor.quantization,
-                    post_process,
-                })
-            })
-            .collect()
-    }
-
-    fn count(&self) -> usize {
-        self.shape.iter().product()
-    }
-
-    /// Sizes without the dimensions of 1, of which models differ in number.
-    fn squeezed(&self) -> Vec<usize> {
-        let sizes = self.shape.iter().copied();
-        sizes.filter(|&size| size != 1).collect()
-    }
-
-    fn named(&self, words: &[&str]) -> bool {
-        let name = self.name.to_lowercase();
-        words.iter().any(|word| name.contains(word))
-    }
-
-    /// For people.
-    #[must_use]
-    pub fn describe(&self) -> String {
-        format!("{:?} {} {:?}", self.name, self.element.name(), self.shape)
-    }
 }
 
 /// What a model's outputs mean; turns them into detections.
@@ -381,6 +313,7 @@ fn raw_heads(facts: &Facts<'_>) -> Result<(Kind, i32, String), LayoutError> {
         Some(offset) => (offset, None),
         None if labels.is_empty() => (0, Some(0)),
         None if labels.len() == columns => (0, labels.starts_with_background().then_some(0)),
+        None if labels.len() == columns + 1 && labels.starts_with_background() => (1, None),
         None if labels.len() + 1 == columns && !labels.starts_with_background() => (-1, Some(0)),
         None => {
             return Err(LayoutError::Labels {

@@ -1,24 +1,10 @@
 //! Non-maximum suppression: of overlapping boxes of one class, the best stays.
 
-use super::super::Detection;
+use super::boxes::iou;
+use crate::detection::Detection;
 
 /// Boxes of one class that overlap more than this are taken for the same object.
 pub const IOU_LIMIT: f32 = 0.5;
-
-/// Intersection over union of two boxes (ymin, xmin, ymax, xmax); 0 for empty ones.
-#[must_use]
-pub fn iou(a: &[f32; 4], b: &[f32; 4]) -> f32 {
-    let area =
-        |[ymin, xmin, ymax, xmax]: &[f32; 4]| (ymax - ymin).max(0.0) * (xmax - xmin).max(0.0);
-    let both = area(&[
-        a[0].max(b[0]),
-        a[1].max(b[1]),
-        a[2].min(b[2]),
-        a[3].min(b[3]),
-    ]);
-    let either = area(a) + area(b) - both;
-    if either > 0.0 { both / either } else { 0.0 }
-}
 
 /// Keeps the best `max` of `found`, which is sorted by falling score, class by class.
 pub fn suppress(found: &mut Vec<Detection>, max: usize) {

@@ -1,8 +1,10 @@
 //! Outputs of a model that ends in `TFLite_Detection_PostProcess` or the like: boxes, classes,
 //! scores and how many of them are valid.
 
-use super::{Limits, Reader};
-use crate::Detection;
+use super::boxes::cut;
+use super::limits::Limits;
+use super::reader::{Reader, class_of};
+use crate::detection::Detection;
 
 /// Scores a little above 1 come from quantisation.
 const SCORE_SLACK: f32 = 0.01;
@@ -37,7 +39,7 @@ pub fn read(
     };
     found.extend((0..count).filter_map(|row| {
         let score = outputs.scores.get(row)?;
-        let class = super::class_of(outputs.classes.get(row)?, offset)?;
+        let class = class_of(outputs.classes.get(row)?, offset)?;
         if !(0.0..=1.0 + SCORE_SLACK).contains(&score) || score < limits.min_score(class) {
             return None;
         }
@@ -53,7 +55,7 @@ pub fn read(
         })
     }));
     found.sort_unstable_by(|a, b| b.score.total_cmp(&a.score));
-    super::cut(found);
+    cut(found);
     found.truncate(max);
 }
 

@@ -3,8 +3,11 @@
 use std::cmp::Ordering;
 
 use super::anchors::Anchor;
-use super::{Limits, Reader, nms};
-use crate::Detection;
+use super::boxes::cut;
+use super::limits::Limits;
+use super::nms;
+use super::reader::{Reader, class_of};
+use crate::detection::Detection;
 use crate::engine::TensorRef;
 
 /// Most candidates that suppression looks at, the best ones; bounds its cost.
@@ -83,7 +86,7 @@ impl RawHeads {
     ) -> Self {
         let limits = (0..columns)
             .map(|column| {
-                let class = super::class_of(column as f32, offset);
+                let class = class_of(column as f32, offset);
                 match class {
                     Some(class) if Some(column) != background => {
                         activation.limit(limits.min_score(class))
@@ -125,13 +128,13 @@ impl RawHeads {
         found.extend(candidates.iter().filter_map(|candidate| {
             let anchor = self.anchors.get(candidate.anchor as usize)?;
             Some(Detection {
-                class: super::class_of(candidate.column as f32, self.offset)?,
+                class: class_of(candidate.column as f32, self.offset)?,
                 score: self.activation.score(candidate.prediction),
                 bounding_box: decode(anchor, boxes.quad(candidate.anchor as usize)?)?,
                 id: None,
             })
         }));
-        super::cut(found);
+        cut(found);
         nms::suppress(found, max);
     }
 

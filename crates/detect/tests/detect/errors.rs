@@ -67,6 +67,35 @@ fn files_that_are_no_models() {
 }
 
 #[test]
+fn a_model_for_coral_is_told_how_it_runs() {
+    // The same file with the name of the custom operator that Coral's compiler writes.
+    let [old, new] = ["TFLite_Detection_PostProcess", "edgetpu-custom-op"].map(|name| {
+        let length = u32::try_from(name.len()).unwrap().to_le_bytes();
+        [&length[..], name.as_bytes()].concat()
+    });
+    let mut bytes = std::fs::read(test_model("post_process_uint8.tflite")).unwrap();
+    for at in 0..bytes.len() - old.len() {
+        if bytes[at..].starts_with(&old) {
+            bytes[at..at + old.len()].fill(0);
+            bytes[at..at + new.len()].copy_from_slice(&new);
+        }
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("edgetpu.tflite");
+    std::fs::write(&file, bytes).unwrap();
+    check(&tflite(&file), &["Edge TPU", "--detector exec:COMMAND"]);
+}
+
+#[test]
+fn an_operator_without_a_rule_needs_a_trial() {
+    let config = tflite(test_model("without_a_rule.tflite"));
+    check(
+        &config,
+        &["no rule for GATHER_ND", "in a process of its own"],
+    );
+}
+
+#[test]
 fn labels_that_do_not_belong_to_the_model() {
     let mut config = tflite(crate::own_model());
     config.labels = Some(test_model("numbered.txt"));

@@ -140,6 +140,24 @@ fn raw_uint8_heads_with_dimensions_of_one() {
 }
 
 #[test]
+fn operators_of_plain_conversions() {
+    finds_colours("operators", Some("background_first.txt"), COLOURS, PLACES);
+}
+
+#[test]
+fn eighty_names_fit_the_ids_of_coco() {
+    let names = ["person", "stop sign", "toothbrush"];
+    let labels = crate::setup::root().join("models/ssdlite_mobilenet_v2_coco.labels.txt");
+    let own = std::fs::read_to_string(labels).unwrap();
+    let dense: Vec<&str> = own.lines().filter(|line| *line != "???").collect();
+    assert_eq!(dense.len(), 80);
+    let dir = tempfile::tempdir().unwrap();
+    let labels = dir.path().join("dense.txt");
+    std::fs::write(&labels, dense.join("\n")).unwrap();
+    finds_colours("coco_ids", labels.to_str(), names, PLACES);
+}
+
+#[test]
 fn classes_without_labels_have_numbers() {
     let names = ["class 0", "class 1", "class 2"];
     finds_colours("post_process_uint8", None, names, PLACES);

@@ -10,8 +10,8 @@ use edgefirst_tflite_sys::discovery;
 use edgefirst_tflite_sys::litert::{self as sys, LiteRtFunctions};
 use edgefirst_tflite_sys::tensorflowlite_c;
 
-use super::check;
-use crate::engine::EngineError;
+use super::status::check;
+use crate::engine::interface::EngineError;
 
 /// An opened library with its environment.
 pub struct Runtime {

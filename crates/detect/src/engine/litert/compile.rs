@@ -5,136 +5,110 @@ use std::ptr;
 
 use edgefirst_tflite_sys::litert as sys;
 
+use super::handles::{Buffer, Handles};
 use super::library::Runtime;
-use super::{Buffer, LiteRt, check};
-use crate::engine::MAX_OUTPUTS;
+use super::status::check;
+use crate::engine::interface::MAX_OUTPUTS;
 use crate::model::Model;
 
-/// Handles that are given back when loading ends early.
-pub struct Loading {
-    pub runtime: &'static Runtime,
-    pub model: sys::Model,
-    pub options: sys::Options,
-    pub compiled: sys::CompiledModel,
-    pub buffers: Vec<sys::TensorBuffer>,
+/// A model compiled by LiteRT, with the buffers of its inputs and outputs.
+pub struct Compiled {
+    pub handles: Handles,
+    pub input: Buffer,
+    pub outputs: Vec<Buffer>,
+    /// The outputs' handles in the order of the signature, as an inference takes them.
+    pub output_handles: Vec<sys::TensorBuffer>,
+    pub output_shapes: Vec<Vec<usize>>,
+    /// What the model reads from, so it comes after the handles.
+    _file: Box<[u8]>,
 }
 
-impl Drop for Loading {
-    fn drop(&mut self) {
-        let call = &self.runtime.call;
-        // SAFETY: each handle was created by this runtime, is given back once, and nothing that
-        // uses it is left when its turn comes.
-        unsafe {
-            for &buffer in &self.buffers {
-                (call.destroy_tensor_buffer)(buffer);
-            }
-            if !self.compiled.is_null() {
-                (call.destroy_compiled_model)(self.compiled);
-            }
-            if !self.options.is_null() {
-                (call.destroy_options)(self.options);
-            }
-            if !self.model.is_null() {
-                (call.destroy_model)(self.model);
-            }
+/// Compiles a model for so many threads; the error says what LiteRT does not like.
+pub fn compile(
+    runtime: &'static Runtime,
+    file: Box<[u8]>,
+    model: &Model,
+    threads: usize,
+) -> Result<Compiled, String> {
+    let call = &runtime.call;
+    let mut loading = Handles {
+        runtime,
+        model: ptr::null_mut(),
+        options: ptr::null_mut(),
+        compiled: ptr::null_mut(),
+        buffers: Vec::new(),
+    };
+    // SAFETY: `file` outlives the model: both end up in `Compiled`, where it is dropped last, and
+    // `loading` is dropped before this function's argument.
+    let status = unsafe {
+        (call.create_model_from_buffer)(
+            runtime.environment,
+            file.as_ptr().cast(),
+            file.len(),
+            &raw mut loading.model,
+        )
+    };
+    check(status, "LiteRtCreateModelFromBuffer")?;
+    loading.create_options(threads)?;
+    // SAFETY: all handles are live, the out-parameter is valid.
+    let status = unsafe {
+        (call.create_compiled_model)(
+            runtime.environment,
+            loading.model,
+            loading.options,
+            &raw mut loading.compiled,
+        )
+    };
+    check(status, "LiteRtCreateCompiledModel")?;
+
+    let mut signature = ptr::null_mut();
+    // SAFETY: the model is live; a model without signatures is given one by the runtime.
+    let status = unsafe { (call.get_model_signature)(loading.model, 0, &raw mut signature) };
+    check(status, "LiteRtGetModelSignature")?;
+    let &[input] = model.inputs.as_slice() else {
+        return Err(format!("it has {} inputs, expected 1", model.inputs.len()));
+    };
+    let (input_tensors, output_tensors) = loading.signature_tensors(signature)?;
+    if input_tensors.len() != 1 || output_tensors.len() != model.outputs.len() {
+        return Err(format!(
+            "its signature has {} inputs and {} outputs, its graph 1 and {}",
+            input_tensors.len(),
+            output_tensors.len(),
+            model.outputs.len()
+        ));
+    }
+    let (input, _) = loading.create_buffer(Side::Input, 0, input_tensors[0], model, input)?;
+    let mut outputs = vec![None; model.outputs.len()];
+    let mut output_handles = Vec::new();
+    for (position, &tensor) in output_tensors.iter().enumerate() {
+        let index = loading.tensor_index(tensor)?;
+        let place = model
+            .outputs
+            .iter()
+            .position(|&output| output == index)
+            .ok_or_else(|| format!("its signature has tensor {index} as an output"))?;
+        let (buffer, shape) =
+            loading.create_buffer(Side::Output, position, tensor, model, index)?;
+        output_handles.push(buffer.handle);
+        if let Some(output) = outputs.get_mut(place) {
+            *output = Some((buffer, shape));
         }
     }
-}
-
-impl LiteRt {
-    /// Compiles a model for so many threads; the error says what LiteRT does not like.
-    pub(super) fn load_with(
-        runtime: &'static Runtime,
-        file: Box<[u8]>,
-        model: &Model,
-        threads: usize,
-    ) -> Result<Self, String> {
-        let call = &runtime.call;
-        let mut loading = Loading {
-            runtime,
-            model: ptr::null_mut(),
-            options: ptr::null_mut(),
-            compiled: ptr::null_mut(),
-            buffers: Vec::new(),
-        };
-        // SAFETY: `file` outlives the model: both end up in `Self`, where it is dropped last, and
-        // `loading` is dropped before this function's argument.
-        let status = unsafe {
-            (call.create_model_from_buffer)(
-                runtime.environment,
-                file.as_ptr().cast(),
-                file.len(),
-                &raw mut loading.model,
-            )
-        };
-        check(status, "LiteRtCreateModelFromBuffer")?;
-        loading.create_options(threads)?;
-        // SAFETY: all handles are live, the out-parameter is valid.
-        let status = unsafe {
-            (call.create_compiled_model)(
-                runtime.environment,
-                loading.model,
-                loading.options,
-                &raw mut loading.compiled,
-            )
-        };
-        check(status, "LiteRtCreateCompiledModel")?;
-
-        let mut signature = ptr::null_mut();
-        // SAFETY: the model is live; a model without signatures is given one by the runtime.
-        let status = unsafe { (call.get_model_signature)(loading.model, 0, &raw mut signature) };
-        check(status, "LiteRtGetModelSignature")?;
-        let &[input] = model.inputs.as_slice() else {
-            return Err(format!("it has {} inputs, expected 1", model.inputs.len()));
-        };
-        let (input_tensors, output_tensors) = loading.signature_tensors(signature)?;
-        if input_tensors.len() != 1 || output_tensors.len() != model.outputs.len() {
-            return Err(format!(
-                "its signature has {} inputs and {} outputs, its graph 1 and {}",
-                input_tensors.len(),
-                output_tensors.len(),
-                model.outputs.len()
-            ));
-        }
-        let (input, _) = loading.create_buffer(Side::Input, 0, input_tensors[0], model, input)?;
-        let mut outputs = vec![None; model.outputs.len()];
-        let mut output_handles = Vec::new();
-        for (position, &tensor) in output_tensors.iter().enumerate() {
-            let index = loading.tensor_index(tensor)?;
-            let place = model
-                .outputs
-                .iter()
-                .position(|&output| output == index)
-                .ok_or_else(|| format!("its signature has tensor {index} as an output"))?;
-            let (buffer, shape) =
-                loading.create_buffer(Side::Output, position, tensor, model, index)?;
-            output_handles.push(buffer.handle);
-            if let Some(output) = outputs.get_mut(place) {
-                *output = Some((buffer, shape));
-            }
-        }
-        let (outputs, output_shapes) = outputs
-            .into_iter()
-            .collect::<Option<Vec<_>>>()
-            .ok_or("its signature has an output twice")?
-            .into_iter()
-            .unzip();
-        let (model, compiled) = (loading.model, loading.compiled);
-        // From here on `Self` gives these back.
-        (loading.model, loading.compiled) = (ptr::null_mut(), ptr::null_mut());
-        loading.buffers.clear();
-        Ok(Self {
-            runtime,
-            model,
-            compiled,
-            input,
-            outputs,
-            output_handles,
-            output_shapes,
-            threads,
-            _file: file,
-        })
-    }
+    let (outputs, output_shapes) = outputs
+        .into_iter()
+        .collect::<Option<Vec<_>>>()
+        .ok_or("its signature has an output twice")?
+        .into_iter()
+        .unzip();
+    loading.drop_options();
+    Ok(Compiled {
+        handles: loading,
+        input,
+        outputs,
+        output_handles,
+        output_shapes,
+        _file: file,
+    })
 }
 
 /// Ends of a graph are found by their names: two alike make the runtime throw.
@@ -158,7 +132,7 @@ enum Side {
     Output,
 }
 
-impl Loading {
+impl Handles {
     /// The processor alone, with XNNPACK's number of threads.
     fn create_options(&mut self, threads: usize) -> Result<(), String> {
         let call = &self.runtime.call;
