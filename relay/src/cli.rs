@@ -7,6 +7,7 @@ use clap::builder::RangedU64ValueParser;
 use clap::{Parser, Subcommand};
 use cv_service::Program;
 
+use crate::archive::{ArchiveArgs, ArchiveCommand};
 use crate::config::{Config, Limits, Token};
 
 /// Where the relay's settings come from.
@@ -60,6 +61,10 @@ pub struct Args {
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = count(64))]
     pub threads: usize,
 
+    /// Events and recordings.
+    #[command(flatten)]
+    pub archive: ArchiveArgs,
+
     /// How much to log: error, warn, info, debug or trace
     #[arg(long, value_name = "LEVEL", default_value = "info")]
     pub log_level: log::LevelFilter,
@@ -68,6 +73,9 @@ pub struct Args {
 /// What packages are made with.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Events and recordings.
+    #[command(flatten)]
+    Archive(ArchiveCommand),
     /// Print a completion script for a shell
     Completions {
         /// Which shell
@@ -96,6 +104,7 @@ impl From<&Args> for Config {
         Self {
             agent_token: args.agent_token.clone(),
             viewer_token: args.viewer_token.clone(),
+            archive: None,
             limits: Limits {
                 agents: args.max_agents,
                 viewers: args.max_viewers,

@@ -1,6 +1,9 @@
 //! What a relay may rely on once it runs.
 
 use std::fmt;
+use std::sync::Arc;
+
+use cv_archive::Archive;
 
 /// A shared secret; never shown.
 #[derive(Clone, PartialEq, Eq)]
@@ -59,6 +62,8 @@ pub struct Config {
     pub agent_token: Option<Token>,
     /// What a viewer must present; absent: anyone who reaches the port may watch.
     pub viewer_token: Option<Token>,
+    /// Where events and recordings are kept; absent: nothing is recorded.
+    pub archive: Option<Arc<Archive>>,
     /// Bounds.
     pub limits: Limits,
 }

@@ -14,6 +14,7 @@
 //! same process, and [`serve`].
 #![forbid(unsafe_code)]
 
+pub mod archive;
 pub mod cli;
 mod config;
 mod http;
@@ -66,7 +67,11 @@ impl Relay {
 /// Builds a relay; nothing listens yet.
 #[must_use]
 pub fn app(config: Config) -> Relay {
+    let archive = config.archive.clone();
     let (layer, hub, sockets) = sockets::layer(config);
+    if let Some(archive) = &archive {
+        archive::attach(archive, &hub);
+    }
     Relay {
         router: http::router(hub.clone()).layer(layer),
         hub,

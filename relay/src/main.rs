@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use cv_archive::Archive;
 use cv_relay::cli::{Args, Command, PROGRAM};
 use cv_relay::hub::Hub;
 use cv_relay::{Config, announce_page, app, serve};
@@ -47,6 +48,7 @@ fn print(command: &Command) -> anyhow::Result<()> {
         Command::Completions { shell } => {
             clap_complete::generate(*shell, &mut described, "cv-relay", &mut std::io::stdout());
         }
+        Command::Archive(command) => command.run()?,
         Command::Man => clap_mangen::Man::new(described).render(&mut std::io::stdout())?,
     }
     Ok(())
@@ -58,8 +60,10 @@ async fn run(args: &Args) -> anyhow::Result<()> {
         format!("cannot listen on {address} (is another relay running? choose another with --port)")
     })?;
     let address = listener.local_addr()?;
-    let config = Config::from(args);
+    let mut config = Config::from(args);
+    config.archive = open_archive(args)?;
     announce(&config, address);
+    let archive = config.archive.clone();
     let relay = app(config);
 
     let interrupt = signal(SignalKind::interrupt())?;
@@ -69,8 +73,30 @@ async fn run(args: &Args) -> anyhow::Result<()> {
     let reporting = tokio::spawn(report(relay.hub().clone()));
     let outcome = serve(listener, relay, stop_signal(interrupt, terminate)).await;
     reporting.abort();
+    if let Some(archive) = archive {
+        archive.close();
+    }
     log::info!("stopped");
     outcome.context("serving failed")
+}
+
+/// The archive, if there is to be one.
+fn open_archive(args: &Args) -> anyhow::Result<Option<Arc<Archive>>> {
+    let Some(config) = args.archive.config() else {
+        return Ok(None);
+    };
+    let dir = config.dir.clone();
+    let archive = Archive::open(config)?;
+    log::info!(
+        "events and recordings are kept in {} ({}; {} days, {} bytes of a camera, {} bytes of the disk \
+         stay free)",
+        dir.display(),
+        args.archive.record,
+        args.archive.keep_days,
+        args.archive.keep_bytes.0,
+        args.archive.min_free.0,
+    );
+    Ok(Some(Arc::new(archive)))
 }
 
 /// Completes at the first SIGINT or SIGTERM; the second ends the process at once.

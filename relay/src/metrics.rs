@@ -128,7 +128,7 @@ fn head(out: &mut String, name: &str, kind: &str, help: &str) {
 }
 
 /// Prometheus text for a label's value.
-fn escaped(text: &str) -> String {
+pub(crate) fn escaped(text: &str) -> String {
     text.replace('\\', "\\\\").replace('"', "\\\"")
 }
 

@@ -80,6 +80,12 @@ pub async fn serve(
     let free = Arc::new(Semaphore::new(places.min(Semaphore::MAX_PERMITS)));
     let (stopping, stopped) = watch::channel(false);
     let housekeeping = tokio::spawn(relay.hub().clone().keep_house());
+    let telling = relay
+        .hub()
+        .config()
+        .archive
+        .clone()
+        .map(|archive| tokio::spawn(crate::archive::keep_told(archive, relay.hub().clone())));
     let mut stop = pin!(stop);
     let outcome = loop {
         let accepted = tokio::select! {
@@ -103,6 +109,9 @@ pub async fn serve(
         }
     };
     housekeeping.abort();
+    if let Some(telling) = telling {
+        telling.abort();
+    }
     drop(listener);
     // Ends keep-alive connections and MJPEG streams, then Socket.IO.
     stopping.send_replace(true);

@@ -1,4 +1,4 @@
-//! `cv-agent detect`: runs the detector on pictures.
+//! `cv-agent detect`: searches JPEG files for objects.
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -9,21 +9,21 @@ use serde::Serialize;
 
 use cv_detect::{Detection, Detector, DetectorArgs};
 
-/// What `cv-agent detect` is told.
+/// Arguments of `cv-agent detect`.
 #[derive(Clone, Debug, clap::Args)]
 pub struct DetectArgs {
-    /// Pictures to search (JPEG)
+    /// JPEG files to search
     #[arg(required = true, value_name = "IMAGE")]
     pub images: Vec<PathBuf>,
-    /// Print one JSON object a line
+    /// Print one JSON object per line
     #[arg(long)]
     pub json: bool,
-    /// What to detect with.
+    /// Settings of the detector.
     #[command(flatten)]
     pub detector: DetectorArgs,
 }
 
-/// One line of `--json`.
+/// One line of the output of `--json`.
 #[derive(Debug, Serialize)]
 struct Line<'a> {
     file: &'a Path,
@@ -35,12 +35,12 @@ struct Line<'a> {
     objects: Vec<Object>,
 }
 
-/// Searches each picture and prints what was found.
+/// Searches each file and prints the objects that were found.
 ///
 /// # Errors
 ///
-/// [`cv_detect::DetectError`] if the detector cannot be loaded (a bad setting); otherwise how
-/// many pictures could not be searched, after all were tried and each was reported.
+/// Returns [`cv_detect::DetectError`] if the detector cannot be loaded (a wrong setting). Otherwise
+/// returns how many files could not be searched, after trying all files and reporting each failure.
 pub fn run(args: DetectArgs) -> anyhow::Result<()> {
     let mut detector = Detector::load(&args.detector.into())?;
     let mut found = Vec::new();
@@ -62,7 +62,7 @@ pub fn run(args: DetectArgs) -> anyhow::Result<()> {
     match failed {
         0 => Ok(()),
         _ => anyhow::bail!(
-            "{failed} of {} pictures could not be searched",
+            "cannot search {failed} of {} files; see the messages above",
             args.images.len()
         ),
     }

@@ -1,14 +1,14 @@
-//! `cv-agent model`: prints what a model is and how it would be used.
+//! `cv-agent model`: shows what a model is and how the agent would use it.
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use cv_detect::{DetectorConfig, EngineChoice, Inspection, inspect, serve_trial};
 
-/// What `cv-agent model` is told.
+/// Arguments of `cv-agent model`.
 #[derive(Clone, Debug, clap::Args)]
 pub struct ModelArgs {
-    /// The .tflite file
+    /// Model file (.tflite)
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
     /// Labels: one a line, `id name` lines, JSON or a label_map.pbtxt; default: those of the model
@@ -27,16 +27,17 @@ pub struct ModelArgs {
     /// Print one JSON object
     #[arg(long)]
     pub json: bool,
-    /// Load and run the model from standard input in this engine and print how it went
+    /// Load and run the model from standard input in this engine and print the result
     #[arg(long, hide = true, value_enum)]
     pub trial: Option<EngineChoice>,
 }
 
-/// Inspects a model and prints what was found.
+/// Inspects a model and prints the result.
 ///
 /// # Errors
 ///
-/// What is wrong with the model, after what was understood has been printed.
+/// Returns an error that says what is wrong with the model, after printing everything that was
+/// understood.
 pub fn run(args: ModelArgs) -> anyhow::Result<()> {
     if let Some(engine) = args.trial {
         let threads = args.threads.map_or(1, usize::from);

@@ -1,4 +1,4 @@
-//! The detection thread: searches the newest frame, as often as it can or may.
+//! The detection thread: searches the newest frame for objects, as often as it can or may.
 
 use std::sync::atomic::Ordering;
 use std::thread;
@@ -14,25 +14,27 @@ use cv_detect::{DetectError, Detector, DetectorConfig, Tracker};
 use cv_flow::{Slot, Taken};
 use cv_picture::Frame;
 
-/// Loads a detector whose workers, like the detection thread itself, let the video go first.
+/// Loads a detector. Its worker threads, like the detection thread itself, have a lower priority
+/// than the video.
 ///
 /// # Errors
 ///
-/// Those of [`Detector::load`].
+/// Returns the error of [`Detector::load`].
 pub fn load(settings: &DetectorConfig) -> Result<Detector, DetectError> {
     let load = || {
         priority::yield_to_others();
         Detector::load(settings)
     };
-    // Workers inherit the priority of the thread that starts them.
+    // Worker threads inherit the priority of the thread that starts them.
     let loaded = thread::scope(|scope| scope.spawn(load).join());
     loaded.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
-/// How long one wait for a frame lasts, so that the watchdog sees life.
+/// Maximum time of one wait for a frame, after which the thread reports to the watchdog that it is
+/// alive.
 const WAIT: Duration = Duration::from_millis(500);
 
-/// Detects until the slot is closed; with another detector as soon as `settings` change.
+/// Detects objects until the slot is closed. Loads another detector as soon as `settings` change.
 pub fn run(
     mut detector: Detector,
     mut settings: watch::Receiver<DetectorConfig>,
@@ -52,14 +54,17 @@ pub fn run(
             match Detector::load(&settings) {
                 Ok(loaded) => {
                     detector = loaded;
-                    // Its classes may be others.
+                    // The new detector may have other classes, so the tracker starts again.
                     tracker.forget();
                     track = settings.track;
                 }
-                Err(err) => log::error!("Detection stays as it is: {err}"),
+                Err(err) => {
+                    log::error!("Cannot reload the detector: {err}; keeping the previous one")
+                }
             }
         }
-        // First wait for the time, then take the frame that is the newest by then.
+        // The thread first waits until it may search again, and then takes the frame that is the
+        // newest by then.
         let early = due.saturating_duration_since(Instant::now());
         if !early.is_zero() {
             match shared.stop.take(early.min(WAIT)) {
@@ -87,7 +92,9 @@ pub fn run(
             Err(err) => {
                 let before = shared.meters.undetectable.fetch_add(1, Ordering::Relaxed);
                 if before == 0 {
-                    log::warn!("Frame {seq}: {err}; further ones are counted only");
+                    log::warn!(
+                        "Cannot search frame {seq}: {err}; further failures are only counted"
+                    );
                 }
                 continue;
             }

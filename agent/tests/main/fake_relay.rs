@@ -1,4 +1,4 @@
-//! A relay for one agent, written from docs/protocol.md, that can misbehave on purpose.
+//! A relay for one agent, written from docs/protocol.md, which can misbehave on purpose.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -17,7 +17,7 @@ pub struct FakeRelay {
     listener: TcpListener,
 }
 
-/// What an agent sends.
+/// An event that an agent sends.
 #[derive(Debug)]
 pub enum Sent {
     Frame(Value, Vec<u8>),
@@ -27,7 +27,7 @@ pub enum Sent {
 
 pub struct Connection {
     socket: WebSocketStream<TcpStream>,
-    /// What the agent gave as auth.
+    /// Auth payload that the agent sent when it connected.
     pub auth: Value,
 }
 
@@ -42,7 +42,7 @@ impl FakeRelay {
         self.listener.local_addr().unwrap()
     }
 
-    /// `--server` for an agent.
+    /// Returns the value of `--server` for an agent that is to connect to this relay.
     pub fn server(&self) -> String {
         self.address().to_string()
     }
@@ -56,7 +56,7 @@ impl FakeRelay {
             .0
     }
 
-    /// Waits for an agent and opens WebSocket and Engine.IO, but not the namespace.
+    /// Waits for an agent and opens WebSocket and Engine.IO, but does not accept the namespace.
     pub async fn engine(&self) -> Connection {
         let config = WebSocketConfig::default();
         let mut socket = accept_async_with_config(self.tcp().await, Some(config))
@@ -78,7 +78,7 @@ impl FakeRelay {
         connection
     }
 
-    /// Waits for an agent and lets it in.
+    /// Waits for an agent and accepts it.
     pub async fn agent(&self) -> Connection {
         let mut connection = self.engine().await;
         connection.say(r#"40/cv,{"sid":"n"}"#).await;
@@ -88,7 +88,8 @@ impl FakeRelay {
 }
 
 impl FakeRelay {
-    /// Waits for an agent that speaks the tutorial's wire, and lets it in as Socket.IO 2 does.
+    /// Waits for an agent that uses the tutorial's wire, and accepts it as a Socket.IO 2 server
+    /// does.
     pub async fn tutorial_agent(&self) -> Connection {
         let mut connection = Connection {
             socket: accept_async_with_config(self.tcp().await, None)
@@ -107,7 +108,8 @@ impl FakeRelay {
 }
 
 impl Connection {
-    /// The next `cv2server`: its number and its payload. Pings are answered as by Engine.IO 3.
+    /// Returns the ack number and the payload of the next `cv2server` event, and answers pings as
+    /// Engine.IO 3 does.
     pub async fn tutorial_message(&mut self) -> (u64, Value) {
         loop {
             let text = self.text().await.unwrap();
@@ -127,7 +129,7 @@ impl Connection {
         self.socket.send(Message::text(text)).await.unwrap();
     }
 
-    /// Says something to an agent that may have hung up already.
+    /// Sends a text to an agent that may already have disconnected.
     pub async fn try_say(&mut self, text: &str) {
         let _ = self.socket.send(Message::text(text)).await;
     }
@@ -152,7 +154,7 @@ impl Connection {
         }
     }
 
-    /// The next event, whatever it is. Checks that an attachment follows its header at once.
+    /// Returns the next event of any kind. Checks that an attachment follows its header at once.
     pub async fn next(&mut self) -> Sent {
         loop {
             let text = match self.message().await {
@@ -181,7 +183,7 @@ impl Connection {
         }
     }
 
-    /// The next frame, not acknowledged yet.
+    /// Returns the next frame without acknowledging it.
     pub async fn frame(&mut self) -> (Value, Vec<u8>) {
         loop {
             match self.next().await {
@@ -197,7 +199,8 @@ impl Connection {
         self.event("ack", json!({"seq": meta["seq"]})).await;
     }
 
-    /// The argument of the next event of this name; frames meanwhile are acknowledged.
+    /// Returns the argument of the next event called `wanted`, and acknowledges the frames before
+    /// it.
     pub async fn argument(&mut self, wanted: &str) -> Value {
         loop {
             match self.next().await {
@@ -209,10 +212,10 @@ impl Connection {
         }
     }
 
-    /// Serves the agent for a while; returns how many frames came.
+    /// Serves the agent for `time`, and returns how many frames it sent.
     pub async fn serve(&mut self, time: Duration) -> u32 {
         let mut frames = 0;
-        // An error is the end of the time.
+        // An error means that the time is up.
         let _ = timeout(time, async {
             loop {
                 let (meta, _) = self.frame().await;

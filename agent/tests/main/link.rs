@@ -20,7 +20,7 @@ fn video(server: &str) -> Agent {
 }
 
 #[tokio::test]
-async fn an_absent_relay_is_named_and_waited_for() {
+async fn the_agent_names_an_absent_relay_and_waits_for_it() {
     let relay = FakeRelay::start().await;
     let address = relay.address();
     drop(relay);
@@ -39,7 +39,7 @@ async fn an_absent_relay_is_named_and_waited_for() {
 }
 
 #[tokio::test]
-async fn after_a_lost_connection_it_comes_back_with_new_frames() {
+async fn after_a_lost_connection_the_agent_reconnects_with_new_frames() {
     let relay = FakeRelay::start().await;
     let mut agent = video(&relay.server());
     let mut connection = relay.agent().await;
@@ -53,12 +53,12 @@ async fn after_a_lost_connection_it_comes_back_with_new_frames() {
 }
 
 #[tokio::test]
-async fn at_most_two_frames_until_the_first_acknowledgement() {
+async fn at_most_two_frames_are_sent_before_the_first_acknowledgement() {
     let relay = FakeRelay::start().await;
     let _agent = video(&relay.server());
     let mut connection = relay.agent().await;
     let mut frames = Vec::new();
-    // Five measurements, a second apart, prove that the agent had time for more frames.
+    // Five measurements, one second apart, prove that the agent had time to send more frames.
     let mut stats = 0;
     while stats < 5 {
         match connection.next().await {
@@ -79,12 +79,12 @@ async fn at_most_two_frames_until_the_first_acknowledgement() {
     assert_eq!(frames.len(), 2);
     connection.ack(&frames[1]).await;
     let (next, _) = connection.frame().await;
-    // Not the frames that waited, but the newest one.
+    // The agent sends the newest frame, not the ones that waited.
     assert!(next["seq"].as_u64().unwrap() > frames[1]["seq"].as_u64().unwrap() + 30);
 }
 
 #[tokio::test]
-async fn a_relay_that_stops_reading_or_acknowledging_is_left_after_ten_seconds() {
+async fn the_agent_disconnects_from_a_relay_that_stops_reading_or_acknowledging() {
     let relay = FakeRelay::start().await;
     let mut agent = video(&relay.server());
     let stalled = relay.agent().await;
@@ -93,12 +93,12 @@ async fn a_relay_that_stops_reading_or_acknowledging_is_left_after_ten_seconds()
     let mut connection = relay.agent().await;
     assert!(connection.serve(Duration::from_secs(1)).await > 5);
     drop(stalled);
-    // Memory: what could not be sent must not have piled up.
+    // The agent must not have kept in memory what it could not send.
     assert!(agent.resident() < 60_000_000, "{}", agent.resident());
 }
 
 #[tokio::test]
-async fn a_refusal_is_told_and_not_hammered() {
+async fn a_refusal_is_logged_and_retried_only_after_a_long_wait() {
     let relay = FakeRelay::start().await;
     let mut agent = video(&relay.server());
     let mut connection = relay.engine().await;
@@ -108,13 +108,13 @@ async fn a_refusal_is_told_and_not_hammered() {
         line.contains("refuses") && line.contains("wrong token"),
         "{line}"
     );
-    // The next attempt comes after 15 s at the earliest.
+    // The agent connects again after 15 s at the earliest.
     let again = tokio::time::timeout(Duration::from_secs(3), relay.tcp()).await;
     assert!(again.is_err(), "came back within 3 s");
 }
 
 #[tokio::test]
-async fn a_name_taken_over_is_told() {
+async fn the_agent_logs_that_another_agent_took_its_name() {
     let relay = FakeRelay::start().await;
     let mut agent = video(&relay.server());
     let mut connection = relay.agent().await;
@@ -126,7 +126,7 @@ async fn a_name_taken_over_is_told() {
 }
 
 #[tokio::test]
-async fn garbage_and_oversized_messages_end_the_connection_not_the_agent() {
+async fn garbage_and_oversized_messages_end_the_connection_but_not_the_agent() {
     let relay = FakeRelay::start().await;
     let mut agent = video(&relay.server());
     let mut connection = relay.agent().await;
@@ -139,7 +139,7 @@ async fn garbage_and_oversized_messages_end_the_connection_not_the_agent() {
         .await;
     agent.says("Disconnected from");
 
-    // Things that only look odd are survived.
+    // The agent survives messages that are valid but unusual.
     let mut connection = relay.agent().await;
     for odd in [
         "6",

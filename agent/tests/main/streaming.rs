@@ -1,4 +1,4 @@
-//! What arrives when all is well.
+//! What a relay receives when nothing fails.
 
 use std::time::Duration;
 
@@ -62,9 +62,10 @@ async fn frames_flow_and_the_agent_introduces_itself() {
     assert!(!said.contains("secret"), "{said}");
 }
 
-/// With the frames' own capture times as the clock, so that a busy machine changes nothing.
+/// The frames' own capture times are the clock, so the result does not depend on how busy the
+/// machine is.
 #[tokio::test]
-async fn the_ceiling_is_kept_evenly() {
+async fn the_maximum_frame_rate_is_kept_evenly() {
     let relay = FakeRelay::start().await;
     let server = relay.server();
     let mut args = VIDEO.to_vec();
@@ -82,7 +83,7 @@ async fn the_ceiling_is_kept_evenly() {
 }
 
 #[tokio::test]
-async fn without_viewers_one_frame_every_three_seconds() {
+async fn without_viewers_the_agent_sends_one_frame_every_three_seconds() {
     let relay = FakeRelay::start().await;
     let server = relay.server();
     let mut args = VIDEO.to_vec();
@@ -97,7 +98,7 @@ async fn without_viewers_one_frame_every_three_seconds() {
         let (meta, _) = connection.frame().await;
         connection.ack(&meta).await;
         let gap = meta["captured_us"].as_u64().unwrap() - before["captured_us"].as_u64().unwrap();
-        // The first gap may be short: the frame before it was sent before the demand was read.
+        // The first gap may be short: the agent sent the frame before it had read the demand.
         assert!(
             gap >= 2_900_000 || before["seq"].as_u64().unwrap() < 5,
             "{gap} us"
@@ -115,12 +116,12 @@ async fn without_viewers_one_frame_every_three_seconds() {
 }
 
 #[tokio::test]
-async fn it_stops_by_itself_after_the_given_time() {
+async fn the_agent_stops_after_the_given_time() {
     let mut args = VIDEO.to_vec();
     args.extend(["--server", "127.0.0.1:1", "--seconds", "1.5"]);
     let (status, said) = Agent::start(&args).wait();
     assert!(status.success());
-    // Nobody got anything; the camera's rate is told all the same.
+    // No frame was sent; the camera's rate is reported all the same.
     let (_, rates) = said.split_once("approx. FPS: ").expect(&said);
     let (captured, sent) = rates.split_once(" captured, ").expect(&said);
     assert!(captured.parse::<f64>().unwrap() > 5.0, "{said}");
@@ -128,7 +129,7 @@ async fn it_stops_by_itself_after_the_given_time() {
 }
 
 #[tokio::test]
-async fn pictures_travel_as_the_tutorials_data_urls() {
+async fn with_the_tutorials_wire_frames_travel_as_data_urls() {
     use base64::Engine as _;
     let relay = FakeRelay::start().await;
     let server = relay.server();
@@ -156,7 +157,7 @@ async fn pictures_travel_as_the_tutorials_data_urls() {
     }
 }
 
-/// The clip at its own rate, while the detector is allowed one picture a second.
+/// The clip plays at its own rate, while the detector may search only one frame a second.
 #[tokio::test]
 async fn video_runs_at_full_rate_while_detection_is_slow() {
     let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../models");
@@ -178,7 +179,8 @@ async fn video_runs_at_full_rate_while_detection_is_slow() {
 
     let (mut frames, mut searched) = (Vec::new(), Vec::new());
     let mut stats = serde_json::Value::Null;
-    // Both counts are over the same frames: the rate of the clip, not that of this machine.
+    // Both counts cover the same frames, so they compare with the rate of the clip, not with the
+    // speed of this machine.
     while frames.len() < 150 || searched.len() < 3 {
         match connection.next().await {
             Sent::Frame(meta, _) => {

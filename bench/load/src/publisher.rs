@@ -1,4 +1,4 @@
-//! One agent that publishes ready-made pictures at a steady rate.
+//! One agent that publishes ready-made frames at a steady rate.
 
 use std::collections::VecDeque;
 use std::sync::atomic::Ordering;
@@ -96,7 +96,7 @@ impl Publisher {
     }
 }
 
-/// A JPEG of exactly `len` bytes: a grey picture and comments.
+/// Creates a JPEG of exactly `len` bytes: a grey image and comments.
 fn picture(len: usize) -> Result<Bytes> {
     let mut jpeg = Vec::new();
     jpeg_encoder::Encoder::new(&mut jpeg, 50).encode(
@@ -105,7 +105,7 @@ fn picture(len: usize) -> Result<Bytes> {
         HEIGHT,
         jpeg_encoder::ColorType::Luma,
     )?;
-    // A comment is FF FE, two bytes of length (which count themselves), and text.
+    // A comment segment is FF FE, two bytes of length (which count themselves), and text.
     let mut padding = len
         .checked_sub(jpeg.len() + 4)
         .with_context(|| format!("--bytes must be at least {}", jpeg.len() + 4))?
@@ -113,7 +113,7 @@ fn picture(len: usize) -> Result<Bytes> {
     let mut out = BytesMut::with_capacity(len);
     out.put_slice(&[0xff, 0xd8]);
     while padding > 0 {
-        // The last segment must have room for its own header.
+        // The last comment segment must have room for its own header.
         let mut segment = padding.min(60_000);
         if padding - segment != 0 && padding - segment < 4 {
             segment -= 4;

@@ -1,4 +1,4 @@
-//! As much of Engine.IO 4 and Socket.IO 5 over WebSocket as a viewer or an agent needs.
+//! The part of Engine.IO 4 and Socket.IO 5 over WebSocket that a viewer or an agent needs.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -14,29 +14,29 @@ use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 
-/// How a socket is made slow.
+/// Describes how a socket is made slow on purpose.
 #[derive(Clone, Copy, Default)]
 pub struct Slowness {
-    /// SO_RCVBUF.
+    /// Size of the socket's receive buffer in bytes (SO_RCVBUF).
     pub receive_buffer: Option<usize>,
-    /// Bytes per second.
+    /// Maximum number of bytes read per second.
     pub read_rate: Option<u64>,
 }
 
-/// What a server sent.
+/// An event or frame that a server sent.
 pub enum Incoming {
-    /// Text of an event without attachments, from its `[` on.
+    /// Text of an event without attachments, starting with its `[`.
     Event(String),
-    /// Text of an event with one attachment, from its `[` on, and the attachment.
+    /// Text of an event with one attachment, starting with its `[`, and the attachment.
     Binary(String, Bytes),
-    /// A bare WebSocket frame.
+    /// Payload of a bare WebSocket frame.
     Raw(Bytes),
 }
 
-/// One namespace of a Socket.IO server, or a bare WebSocket.
+/// Connection to one namespace of a Socket.IO server, or a bare WebSocket.
 pub struct Connection {
     socket: WebSocketStream<Slow>,
-    /// Namespace with its comma, for example `/web,`.
+    /// Name of the namespace with a comma, for example `/web,`.
     namespace: String,
     header: Option<String>,
 }
@@ -137,7 +137,8 @@ impl Connection {
         Ok(self.socket.send(Message::binary(data)).await?)
     }
 
-    /// The next event; answers pings. `None` once the server has closed the connection.
+    /// Returns the next event, and answers pings. Returns `None` once the server has closed the
+    /// connection.
     pub async fn next(&mut self) -> Result<Option<Incoming>> {
         loop {
             let Some(message) = self.socket.next().await else {
@@ -178,7 +179,7 @@ fn arguments(packet: &str) -> Result<String> {
         .ok_or_else(|| anyhow!("an event without arguments: {packet:.80}"))
 }
 
-/// A socket that is read no faster than asked, so that the sender meets a closed window.
+/// A socket that is read no faster than asked, so that the sender's TCP window closes.
 struct Slow {
     stream: TcpStream,
     rate: Option<u64>,

@@ -7,21 +7,19 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use cv_protocol::Timestamp;
-
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
 use crate::disk::{Disk, RealDisk, replace_file};
 use crate::error::ArchiveError;
 use crate::events::{Change, Event};
 use crate::frame::{Found, Frame};
-use crate::index::{Bucket, EventFilter, EventPage, INDEX_FILE, Index};
+use crate::index::{INDEX_FILE, Index};
 use crate::keeper::Keeper;
-use crate::playback::Playback;
+use crate::library::{Library, checked_json};
 use crate::recorder::{Core, Environment, Input, Queue, Tuning, record_of};
 use crate::repair::recover_after_crash;
 use crate::rules::{RecordMode, Rules};
-use crate::segment::{record_path, snapshot_path};
+use crate::segment::record_path;
 use crate::status::{CameraCounters, CameraStatus, Gate, Number, Status};
 use crate::writer::{IndexThread, Listener, Listeners, Writer, channel};
 
@@ -33,9 +31,6 @@ const TICK: Duration = Duration::from_millis(100);
 
 /// Longest that [`Archive::settle`] waits for one recorder.
 const SETTLE_TIME: Duration = Duration::from_secs(20);
-
-/// Connections for reading that are kept.
-const MAX_READERS: usize = 8;
 
 /// What all parts of an archive share.
 pub(crate) struct Shared {
@@ -49,10 +44,12 @@ pub(crate) struct Shared {
     pub free_bytes: Number,
     pub used_bytes: Number,
     pub closing: Arc<AtomicBool>,
-    readers: Readers,
+    pub library: Arc<Library>,
     cameras: Mutex<BTreeMap<String, Arc<Recorder>>>,
     rules: Mutex<BTreeMap<String, Arc<Rules>>>,
     data_version: AtomicI64,
+    /// Cameras whose rules another process has written.
+    changed_rules: Mutex<Vec<String>>,
 }
 
 /// Bytes that retention has removed, by reason.
@@ -62,10 +59,6 @@ pub(crate) struct Removed {
     pub bytes: Number,
     pub floor: Number,
 }
-
-/// Connections to read the index.
-#[derive(Default)]
-struct Readers(Mutex<Vec<Index>>);
 
 /// Events and recorded frames of all cameras.
 ///
@@ -174,10 +167,11 @@ impl Archive {
             gate: Arc::default(),
             listeners: Arc::default(),
             closing: Arc::default(),
-            readers: Readers::default(),
+            library: Arc::new(Library::new(disk.clone(), &config.dir)),
             cameras: Mutex::default(),
             rules: Mutex::default(),
             data_version: AtomicI64::new(0),
+            changed_rules: Mutex::default(),
             config,
             disk,
             clock,
@@ -194,7 +188,7 @@ impl Archive {
             closing: shared.closing.clone(),
             reopened: Box::new(move || {
                 if let Some(shared) = weak.upgrade() {
-                    shared.readers.forget();
+                    shared.library.forget_connections();
                 }
             }),
         };
@@ -265,58 +259,6 @@ impl Archive {
         self.shared.listeners.add(listener);
     }
 
-    /// Events that match, newest first.
-    ///
-    /// # Errors
-    ///
-    /// If the index cannot be read, or the cursor is none.
-    pub fn events(
-        &self,
-        filter: &EventFilter,
-        cursor: Option<&str>,
-        limit: usize,
-    ) -> Result<EventPage, ArchiveError> {
-        self.shared
-            .read(|index| index.events(filter, cursor, limit))
-    }
-
-    /// One event.
-    ///
-    /// # Errors
-    ///
-    /// If there is none with this id, or the index cannot be read.
-    pub fn event(&self, id: &str) -> Result<Event, ArchiveError> {
-        self.shared.read(|index| index.event(id))
-    }
-
-    /// From when to when footage belongs to an event.
-    ///
-    /// # Errors
-    ///
-    /// As [`Self::event`].
-    pub fn event_footage(&self, id: &str) -> Result<(Timestamp, Timestamp), ArchiveError> {
-        self.shared.read(|index| index.event_footage(id))
-    }
-
-    /// The picture of an event's best sight, as the camera made it; `None` if none is stored.
-    ///
-    /// # Errors
-    ///
-    /// As [`Self::event`], or if the file cannot be read.
-    pub fn snapshot(&self, id: &str) -> Result<Option<Vec<u8>>, ArchiveError> {
-        let event = self.event(id)?;
-        if !event.has_snapshot {
-            return Ok(None);
-        }
-        let path = snapshot_path(&event.camera, event.start_us, &event.id);
-        let file = self.shared.config.dir.join(path);
-        self.shared
-            .disk
-            .read(&file)
-            .map(Some)
-            .map_err(ArchiveError::file("read", &file))
-    }
-
     /// Keeps an event and its footage for good, or no longer.
     ///
     /// # Errors
@@ -353,28 +295,6 @@ impl Archive {
         self.shared.unlink(&doomed)
     }
 
-    /// Footage and events of a camera from `from` to `to`, in `count` equal parts.
-    ///
-    /// # Errors
-    ///
-    /// If the index cannot be read.
-    pub fn timeline(
-        &self,
-        camera: &str,
-        from: Timestamp,
-        to: Timestamp,
-        count: usize,
-    ) -> Result<Vec<Bucket>, ArchiveError> {
-        self.shared
-            .read(|index| index.timeline(camera, from, to, count))
-    }
-
-    /// A camera's footage, from a time on.
-    #[must_use]
-    pub fn play(&self, camera: &str, from: Timestamp) -> Playback {
-        Playback::new(self.shared.clone(), camera, from)
-    }
-
     /// The rules of a camera: the defaults, if it has none of its own.
     ///
     /// # Errors
@@ -390,16 +310,36 @@ impl Archive {
     ///
     /// If the rules cannot be followed, or the index cannot be written.
     pub fn set_rules(&self, camera: &str, rules: Rules) -> Result<(), ArchiveError> {
-        cv_protocol::check_camera_name(camera).map_err(crate::rules::RulesError)?;
-        rules.check()?;
-        let json = serde_json::to_string(&rules)
-            .map_err(|err| crate::rules::RulesError(err.to_string()))?;
+        let json = checked_json(camera, &rules)?;
         let name = camera.to_owned();
         self.shared
             .writer
             .call(move |index| index.put_rules(&name, &json))?;
         self.shared.apply_rules(camera, Arc::new(rules));
         Ok(())
+    }
+
+    /// Cameras whose rules another process has changed since the last call.
+    #[must_use]
+    pub fn take_changed_rules(&self) -> Vec<String> {
+        let mut changed = self
+            .shared
+            .changed_rules
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        std::mem::take(&mut changed)
+    }
+
+    /// How the recording of a camera is; `None` if it has brought nothing yet.
+    #[must_use]
+    pub fn camera_status(&self, camera: &str) -> Option<CameraStatus> {
+        self.shared.cameras().get(camera).map(|r| r.status())
+    }
+
+    /// Why nothing is recorded of any camera; `None` while all is well.
+    #[must_use]
+    pub fn fault(&self) -> Option<String> {
+        self.shared.gate.reason()
     }
 
     /// How the archive is.
@@ -448,6 +388,23 @@ impl Archive {
         self.shared.closing.store(true, Ordering::Relaxed);
         self.shared.writer.stop();
         join(&self.threads);
+    }
+}
+
+impl std::fmt::Debug for Archive {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Archive")
+            .field("config", &self.shared.config)
+            .finish_non_exhaustive()
+    }
+}
+
+/// An archive is a library that is also written.
+impl std::ops::Deref for Archive {
+    type Target = Arc<Library>;
+
+    fn deref(&self) -> &Arc<Library> {
+        &self.shared.library
     }
 }
 
@@ -529,34 +486,12 @@ impl Shared {
         self.cameras.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Reads the index.
-    pub fn read<T>(
-        &self,
-        work: impl FnOnce(&Index) -> Result<T, ArchiveError>,
-    ) -> Result<T, ArchiveError> {
-        let kept = self.readers.lock().pop();
-        let index = match kept {
-            Some(index) => index,
-            None => Index::open_reader(&self.config.dir)?,
-        };
-        let result = work(&index);
-        let healthy = !matches!(result, Err(ArchiveError::Index { .. }));
-        let mut readers = self.readers.lock();
-        if healthy && readers.len() < MAX_READERS {
-            readers.push(index);
-        }
-        result
-    }
-
     pub fn rules_of(&self, camera: &str) -> Result<Arc<Rules>, ArchiveError> {
         let known = self.lock_rules().get(camera).cloned();
         if let Some(rules) = known {
             return Ok(rules);
         }
-        let rules = Arc::new(match self.read(|index| index.rules(camera))? {
-            Some(json) => Rules::from_json(&json)?,
-            None => Rules::default(),
-        });
+        let rules = Arc::new(self.library.stored_rules(camera)?);
         self.lock_rules().insert(camera.to_owned(), rules.clone());
         Ok(rules)
     }
@@ -581,16 +516,17 @@ impl Shared {
         }
         let known: Vec<String> = self.lock_rules().keys().cloned().collect();
         for camera in known {
-            let stored = match self.read(|index| index.rules(&camera))? {
-                Some(json) => Rules::from_json(&json)?,
-                None => Rules::default(),
-            };
+            let stored = self.library.stored_rules(&camera)?;
             let changed = self
                 .lock_rules()
                 .get(&camera)
                 .is_some_and(|rules| **rules != stored);
             if changed {
                 log::info!("{camera:?}: other rules");
+                self.changed_rules
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .push(camera.clone());
                 self.apply_rules(&camera, Arc::new(stored));
             }
         }
@@ -632,14 +568,4 @@ pub(crate) fn remove_files(
         }
     }
     Ok(())
-}
-
-impl Readers {
-    fn lock(&self) -> MutexGuard<'_, Vec<Index>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn forget(&self) {
-        self.lock().clear();
-    }
 }

@@ -37,8 +37,6 @@ pub(crate) struct Keeper {
     /// Wall clock and steady clock at the last look.
     last: Option<(Timestamp, Duration)>,
     distrust_until: Duration,
-    /// Steps whose end was not reached: go on at once.
-    unfinished: bool,
 }
 
 impl Keeper {
@@ -47,7 +45,6 @@ impl Keeper {
             shared,
             last: None,
             distrust_until: Duration::ZERO,
-            unfinished: false,
         }
     }
 
@@ -86,15 +83,13 @@ impl Keeper {
         }
         let trusted = self.is_clock_trusted();
         self.keep_floor()?;
-        if full || self.unfinished {
-            self.unfinished = false;
+        if full {
             if trusted {
                 self.keep_days()?;
             }
             self.keep_bytes()?;
-            shared.refresh_rules()?;
         }
-        Ok(())
+        shared.refresh_rules()
     }
 
     fn is_clock_trusted(&mut self) -> bool {
@@ -128,7 +123,7 @@ impl Keeper {
     }
 
     fn usage(&self) -> Result<Vec<(String, u64)>, ArchiveError> {
-        let usage = self.shared.read(|index| index.usage())?;
+        let usage = self.shared.library.read(|index| index.usage())?;
         let used = usage.iter().map(|(_, bytes)| bytes).sum();
         self.shared.used_bytes.set(used);
         Ok(usage)

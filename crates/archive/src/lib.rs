@@ -11,7 +11,7 @@
 //!                                                                   |
 //!  Keeper (one thread): ages, bytes, free space --------------------+ rows first, then files
 //!
-//!  Archive: events, timeline, keep, delete, rules, status      Playback: frames from a time on
+//!  Archive: keep, delete, rules, status      Library: events, timeline      Playback: frames in time
 //! ```
 //!
 //! - Nothing on the live path waits: a queue is bounded in bytes, its oldest frames give way, and
@@ -47,6 +47,7 @@ pub mod export;
 mod frame;
 mod index;
 mod keeper;
+mod library;
 mod playback;
 mod recorder;
 mod repair;
@@ -65,7 +66,8 @@ pub use error::ArchiveError;
 pub use events::{Change, Event};
 pub use frame::{Found, Frame};
 pub use index::{Bucket, EventFilter, EventPage, INDEX_FILE, MAX_PAGE};
-pub use playback::Playback;
+pub use library::{Library, local_time, write_rules};
+pub use playback::{Playback, Step};
 pub use repair::{Report, check, repair};
 pub use rules::{
     Day, Hours, MAX_POINTS, MAX_SEARCHED, MAX_ZONES, Mask, RecordMode, Rules, RulesError,

@@ -1,5 +1,6 @@
 //! Puts right what a crash has left, and checks everything on request.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use crate::archive::{lock, remove_files};
@@ -105,9 +106,16 @@ fn adopt(
         .map_err(ArchiveError::file("list", &folder))?;
     let mut done = Vec::new();
     let mut looked_at = String::new();
+    let known = index.paths_in(hour)?;
+    let mut events = known_events(camera, &names, index)?;
     // Events before their pictures, which would else belong to none.
     for name in names.iter().filter(|name| name.ends_with(".json")) {
-        done.extend(adopt_event(disk, root, hour, name, index)?);
+        if !events.contains(name.trim_end_matches(".json")) {
+            done.push(adopt_event(disk, root, hour, name, index)?);
+        }
+    }
+    if !done.is_empty() {
+        events = known_events(camera, &names, index)?;
     }
     for name in names {
         let Some((stem, extension)) = name.rsplit_once('.') else {
@@ -115,7 +123,7 @@ fn adopt(
         };
         let path = format!("{hour}/{stem}");
         if SEGMENT_FILES.contains(&extension) {
-            if path == looked_at || index.segment(&path)?.is_some() {
+            if path == looked_at || known.contains(&path) {
                 continue;
             }
             looked_at.clone_from(&path);
@@ -126,12 +134,29 @@ fn adopt(
                 }
                 None => done.push(format!("{path}: removed, it held no whole frame")),
             }
-        } else if extension == "new" || (extension == "jpg" && index.event(stem).is_err()) {
+        } else if extension == "new" || (extension == "jpg" && !events.contains(stem)) {
             remove_files(disk, root, &[format!("{hour}/{name}")])?;
             done.push(format!("{hour}/{name}: removed, it belongs to no event"));
         }
     }
     Ok(done)
+}
+
+/// Events of a camera that the index knows, among those whose files have these names.
+fn known_events(
+    camera: &str,
+    names: &[String],
+    index: &Index,
+) -> Result<BTreeSet<String>, ArchiveError> {
+    let mut stems: Vec<_> = names
+        .iter()
+        .filter_map(|name| name.strip_suffix(".json").or(name.strip_suffix(".jpg")))
+        .collect();
+    stems.sort_unstable();
+    match (stems.first(), stems.last()) {
+        (Some(first), Some(last)) => index.ids_between(camera, first, last),
+        _ => Ok(BTreeSet::new()),
+    }
 }
 
 /// Takes in an event whose row is missing.
@@ -141,18 +166,15 @@ fn adopt_event(
     hour: &str,
     name: &str,
     index: &mut Index,
-) -> Result<Option<String>, ArchiveError> {
+) -> Result<String, ArchiveError> {
     let id = name.trim_end_matches(".json");
-    if index.event(id).is_ok() {
-        return Ok(None);
-    }
     let file = root.join(hour).join(name);
     let content = disk
         .read(&file)
         .map_err(ArchiveError::file("read", &file))?;
     let Ok(event) = serde_json::from_slice::<Event>(&content) else {
         remove_files(disk, root, &[format!("{hour}/{name}")])?;
-        return Ok(Some(format!("{hour}/{name}: removed, it is no event")));
+        return Ok(format!("{hour}/{name}: removed, it is no event"));
     };
     let rules = index
         .rules(&event.camera)?
@@ -165,7 +187,7 @@ fn adopt_event(
         is_new: true,
         event,
     }])?;
-    Ok(Some(format!("{hour}/{name}: event taken in")))
+    Ok(format!("{hour}/{name}: event taken in"))
 }
 
 /// What `check` or `repair` has found.
@@ -267,7 +289,7 @@ fn check_strangers(
     segments: &[Segment],
     report: &mut Report,
 ) -> Result<(), ArchiveError> {
-    let known: std::collections::BTreeSet<&str> = segments
+    let known: BTreeSet<&str> = segments
         .iter()
         .map(|segment| segment.path.as_str())
         .collect();

@@ -1,4 +1,4 @@
-//! Opens sources, and finds again the camera that was open before.
+//! Opens sources, and finds the camera again that was open before.
 
 use crate::error::CaptureError;
 use crate::source::{Source, Wanted};
@@ -6,11 +6,11 @@ use crate::spec::SourceSpec;
 use crate::v4l2::{self, Fingerprint};
 use crate::{clip, exec, http, test_picture};
 
-/// Opens one source again and again, as long as the agent runs.
+/// Opens one source again and again, for as long as the agent runs.
 ///
-/// It remembers two things: which camera it was, so that `/dev/video0` that comes back as
-/// `/dev/video2` is found; and that the source has worked once, after which no fault of it is
-/// taken for a bad setting.
+/// The opener remembers two things. First, which camera it opened, so that it finds a camera that
+/// was `/dev/video0` and reconnects as `/dev/video2`. Second, whether the source has ever worked:
+/// after that, no fault of the source is taken for a wrong setting.
 #[derive(Debug)]
 pub struct Opener {
     spec: SourceSpec,
@@ -21,7 +21,7 @@ pub struct Opener {
 }
 
 impl Opener {
-    /// Nothing is opened yet.
+    /// Creates an opener. It does not open the source yet.
     #[must_use]
     pub fn new(spec: SourceSpec, wanted: Wanted) -> Self {
         Self {
@@ -32,16 +32,16 @@ impl Opener {
         }
     }
 
-    /// Opens the source; may take two seconds, in which a command or an address is given the
-    /// chance to fail at once, or udev the time to let us open a camera.
+    /// Opens the source. This may take two seconds, in which a command or an address can fail at
+    /// once, or udev can set the permissions of a camera that was just plugged in.
     ///
-    /// The camera that was open before is looked for first, wherever it is now, unless it was
-    /// asked for by a name that is stable anyway. If it is not there, another one at the place that
-    /// was asked for is taken.
+    /// The opener first looks for the camera that was open before, under whatever device file it
+    /// has now, unless the user asked for it by a name that is stable. If that camera is not there,
+    /// the opener takes the camera at the device file that the user asked for.
     ///
     /// # Errors
     ///
-    /// [`CaptureError`], which names the source and what was expected of it.
+    /// Returns a [`CaptureError`] that names the source and what was expected of it.
     pub fn open(&mut self) -> Result<Box<dyn Source>, CaptureError> {
         let source = match &self.spec {
             SourceSpec::Camera(device) if !device.starts_with("/dev/v4l") => {
@@ -58,18 +58,18 @@ impl Opener {
         Ok(source)
     }
 
-    /// Whether opening again after `error` can succeed without someone changing the settings.
+    /// Whether opening the source again after `error` can succeed without a change of the settings.
     #[must_use]
     pub fn should_retry(&self, error: &CaptureError) -> bool {
         self.opened_once || error.is_transient()
     }
 }
 
-/// Opens a source once; [`Opener`] is for those that are to come back.
+/// Opens a source once; [`Opener`] opens one source repeatedly.
 ///
 /// # Errors
 ///
-/// [`CaptureError`], which names the source and what was expected of it.
+/// Returns a [`CaptureError`] that names the source and what was expected of it.
 pub fn open(spec: &SourceSpec, wanted: &Wanted) -> Result<Box<dyn Source>, CaptureError> {
     Ok(match spec {
         SourceSpec::Files { paths, fps } => Box::new(clip::ClipSource::open(paths, *fps)?),
@@ -87,7 +87,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_has_worked_once_is_never_taken_for_a_bad_setting() {
+    fn a_source_that_has_worked_is_never_taken_for_a_wrong_setting() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("picture.jpg");
         let spec: SourceSpec = path.to_str().unwrap().parse().unwrap();

@@ -1,9 +1,9 @@
-//! How far the clock of the other side is ahead of this machine's.
+//! Estimates how far the clock of the other side is ahead of this machine's clock.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-/// Estimates kept; the one with the shortest round trip is the best.
+/// Number of estimates kept. The estimate with the shortest round trip is the best one.
 const KEPT: usize = 8;
 
 /// Estimates the offset between two clocks from recent clock exchanges.

@@ -1,10 +1,10 @@
-//! Time on the wire, and the exchange that reconciles two machines' clocks.
+//! Time in messages, and the exchange that relates the clocks of two machines.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
-/// Microseconds since the Unix epoch, by the clock of the machine that wrote it.
+/// Microseconds since the Unix epoch, by the clock of the machine that wrote the timestamp.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
 )]
@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 pub struct Timestamp(pub u64);
 
 impl Timestamp {
-    /// This machine's clock, now.
+    /// Returns the current time of this machine's clock.
     #[must_use]
     pub fn now() -> Self {
         let since_epoch = SystemTime::now()
@@ -21,38 +21,41 @@ impl Timestamp {
         Self(u64::try_from(since_epoch.as_micros()).unwrap_or(u64::MAX))
     }
 
-    /// Time from `earlier` to `self`; zero if `earlier` is later.
+    /// Returns the time from `earlier` to `self`; zero if `earlier` is later.
     #[must_use]
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_micros(self.0.saturating_sub(earlier.0))
     }
 
-    /// This time by another clock that is ahead by `offset_us` microseconds.
+    /// Converts this time to another clock that is ahead by `offset_us` microseconds.
     #[must_use]
     pub fn shifted(self, offset_us: i64) -> Self {
         Self(self.0.saturating_add_signed(offset_us))
     }
 }
 
-/// One round of an NTP-like exchange: the asker sends `t0`, the relay answers with all three.
+/// One round of an NTP-like exchange. The client sends `t0`, and the relay answers with all three
+/// times.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ClockExchange {
-    /// When the asker sent it, by the asker's clock; returned unchanged.
+    /// Time at which the client sent the question, by the client's clock. The relay returns it
+    /// unchanged.
     pub t0: Timestamp,
-    /// When the relay received it, by the relay's clock; absent in the question.
+    /// Time at which the relay received the question, by the relay's clock; absent in the question.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub t1: Option<Timestamp>,
-    /// When the relay answered, by the relay's clock; absent in the question.
+    /// Time at which the relay sent the answer, by the relay's clock; absent in the question.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub t2: Option<Timestamp>,
 }
 
 impl ClockExchange {
-    /// How far the relay's clock is ahead of the asker's, in microseconds, and the round-trip time
-    /// without the relay's own share; `None` for a question.
+    /// Returns how far the relay's clock is ahead of the client's, in microseconds, and the
+    /// round-trip time without the relay's processing time; `None` for a question.
     ///
-    /// `t3` is when the answer arrived, by the asker's clock. The estimate is off by at most half
-    /// the round trip: keep the one with the shortest.
+    /// `t3` is the time at which the answer arrived, by the client's clock. The estimate is off by
+    /// at most half the round trip, so the caller should keep the estimate with the shortest round
+    /// trip.
     #[must_use]
     pub fn offset(&self, t3: Timestamp) -> Option<(i64, Duration)> {
         let signed = |t: Timestamp| i64::try_from(t.0).unwrap_or(i64::MAX);
@@ -76,8 +79,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn offset_is_exact_on_a_symmetric_path() {
-        // The relay is 1000 us ahead, each way takes 200 us, and it thinks for 50 us.
+    fn the_offset_is_exact_on_a_symmetric_path() {
+        // The relay is 1000 us ahead, each way takes 200 us, and the relay needs 50 us to answer.
         let exchange = ClockExchange {
             t0: Timestamp(10_000),
             t1: Some(Timestamp(11_200)),
@@ -88,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn hostile_times_do_not_overflow() {
+    fn extreme_times_do_not_overflow() {
         let exchange = ClockExchange {
             t0: Timestamp(u64::MAX),
             t1: Some(Timestamp(0)),

@@ -24,6 +24,7 @@ pub fn router(hub: Arc<Hub>) -> Router {
         .route("/metrics", get(metrics))
         .route("/stream/{file}", get(pictures::stream))
         .route("/snapshot/{file}", get(pictures::snapshot))
+        .merge(crate::archive::routes(&hub, hub.config().archive.as_ref()))
         .layer(middleware::from_fn_with_state(hub.clone(), viewers_only));
     Router::new()
         .route("/healthz", get(async || "ok"))

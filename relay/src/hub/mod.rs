@@ -15,16 +15,20 @@
 
 mod camera;
 mod publisher;
+pub mod tap;
 mod viewer;
 
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use cv_protocol::{CameraInfo, CameraState, Text, ViewerDetections, ViewerFrameMeta, ViewerStats};
+use cv_protocol::{
+    CameraInfo, CameraState, EventMessage, Position, Text, ViewerDetections, ViewerFrameMeta,
+    ViewerStats,
+};
 use tokio::sync::Notify;
 
 use crate::config::Config;
@@ -79,6 +83,8 @@ pub enum Message<'a> {
     Stats(&'a ViewerStats),
     /// `text`.
     Text(&'a Text),
+    /// `position`.
+    Position(&'a Position),
     /// `server2web`, to viewers who acknowledge nothing: the newest replaces the one before.
     Tutorial(&'a cv_protocol::tutorial::Payload),
 }
@@ -89,6 +95,8 @@ pub trait Outbox: Send + Sync + 'static {
     fn send(&self, recipients: Vec<Recipient>, message: Message<'_>);
     /// Sends `cameras` to every viewer.
     fn send_cameras(&self, cameras: &[CameraInfo]);
+    /// Sends `event` to every viewer that may see its camera.
+    fn send_event(&self, event: &EventMessage);
     /// Closes a viewer's connection, without waiting for anything it has not yet read.
     fn disconnect(&self, recipient: &Recipient, reason: &str);
 }
@@ -102,6 +110,7 @@ pub struct Hub {
     changed: Notify,
     next_id: AtomicU64,
     viewers: AtomicUsize,
+    recorder: OnceLock<Box<dyn tap::Recorder>>,
     /// Counters of the whole relay.
     pub metrics: RelayMetrics,
 }
@@ -116,8 +125,33 @@ impl Hub {
             changed: Notify::new(),
             next_id: AtomicU64::new(0),
             viewers: AtomicUsize::new(0),
+            recorder: OnceLock::new(),
             metrics: RelayMetrics::default(),
         })
+    }
+
+    /// Records every camera that agents bring from now on. Only the first recorder is taken.
+    pub fn record_with(&self, recorder: Box<dyn tap::Recorder>) {
+        let _ = self.recorder.set(recorder);
+    }
+
+    /// What is recorded of a camera has changed.
+    pub fn recording_changed(&self, camera: &str) {
+        let camera = self.lock().get(camera).cloned();
+        if let Some(camera) = camera {
+            camera.recording_changed();
+        }
+        self.changed.notify_one();
+    }
+
+    /// Something that the `cameras` list tells has changed.
+    pub(crate) fn list_changed(&self) {
+        self.changed.notify_one();
+    }
+
+    /// The way to viewers.
+    pub(crate) fn outbox(&self) -> &dyn Outbox {
+        self.outbox.as_ref()
     }
 
     /// The settings it was made with.
@@ -174,7 +208,11 @@ impl Hub {
             .iter()
             .filter(|(_, info)| info.state != CameraState::Offline)
             .count();
-        metrics::render(&self.metrics, self.viewers(), agents, &samples)
+        let mut text = metrics::render(&self.metrics, self.viewers(), agents, &samples);
+        if let Some(recorder) = self.recorder.get() {
+            recorder.write_metrics(&mut text);
+        }
+        text
     }
 
     /// Drops stalled viewers and silent agents, forgets cameras long gone, and tells viewers when

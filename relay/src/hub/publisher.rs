@@ -106,7 +106,8 @@ impl Hub {
             .or_insert_with(|| Arc::new(Camera::new(name.to_owned())))
             .clone();
         drop(cameras);
-        camera.begin(id, Box::new(evict));
+        let tap = self.recorder.get().and_then(|recorder| recorder.tap(name));
+        camera.begin(id, Box::new(evict), tap);
         self.metrics.agents_total.add(1);
         self.changed.notify_one();
         Ok(Publisher {

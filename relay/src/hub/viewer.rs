@@ -63,6 +63,11 @@ impl Hub {
 }
 
 impl Viewer {
+    /// Where it is reached.
+    pub(crate) fn recipient(&self) -> &Recipient {
+        &self.recipient
+    }
+
     /// Starts to send a camera, or changes its rate.
     ///
     /// # Errors

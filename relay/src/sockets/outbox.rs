@@ -1,7 +1,7 @@
 //! The hub's way to viewers' sockets.
 
 use bytes::{BufMut as _, Bytes, BytesMut};
-use cv_protocol::{CameraInfo, NAMESPACE_VIEWERS, event, tutorial};
+use cv_protocol::{CameraInfo, EventMessage, NAMESPACE_VIEWERS, event, tutorial};
 use futures_util::FutureExt as _;
 use socketioxide::SocketIo;
 use socketioxide::operators::BroadcastOperators;
@@ -48,6 +48,7 @@ impl Outbox for SocketOutbox {
             }
             Message::Stats(stats) => to.emit(event::STATS, stats).now_or_never(),
             Message::Text(text) => to.emit(event::TEXT, text).now_or_never(),
+            Message::Position(position) => to.emit(event::POSITION, position).now_or_never(),
             Message::Tutorial(payload) => to
                 .volatile()
                 .emit(tutorial::SERVER2WEB, payload)
@@ -60,6 +61,15 @@ impl Outbox for SocketOutbox {
             let _ = viewers
                 .broadcast()
                 .emit(event::CAMERAS, &(cameras,))
+                .now_or_never();
+        }
+    }
+
+    fn send_event(&self, message: &EventMessage) {
+        if let Some(viewers) = self.viewers() {
+            let _ = viewers
+                .broadcast()
+                .emit(event::EVENT, message)
                 .now_or_never();
         }
     }

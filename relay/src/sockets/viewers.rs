@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
-use cv_protocol::{Shown, Unwatch, Watch, event};
+use cv_protocol::{Live, Pause, Play, Seek, Shown, Unwatch, Watch, event};
 use serde::Deserialize;
 use socketioxide::ProtocolVersion;
 use socketioxide::extract::SocketRef;
@@ -12,6 +12,7 @@ use socketioxide::handler::Value;
 use socketioxide::socket::{DisconnectReason, Socket};
 
 use super::{Greeter, On, answer_clock, argument, describe, refuse};
+use crate::archive::Players;
 use crate::config::admits;
 use crate::hub::{Address, Hub, Viewer};
 use crate::peer::Peer;
@@ -56,6 +57,9 @@ impl Greeter for Viewers {
             event::WATCH,
             |viewer, watch: Watch| viewer.watch(&watch).map_err(|err| err.to_string()),
         );
+        let archive = hub.config().archive.as_ref();
+        let players = Arc::new(Players::new(hub, archive, viewer.recipient().clone()));
+        let of_players = players.clone();
         on_viewer(
             hub,
             &viewer,
@@ -71,15 +75,19 @@ impl Greeter for Viewers {
             &viewer,
             socket,
             event::SHOWN,
-            |viewer, shown: Shown| {
-                viewer.shown(&shown);
+            move |viewer, shown: Shown| {
+                if !of_players.shown(&shown) {
+                    viewer.shown(&shown);
+                }
                 Ok(())
             },
         );
+        play_recordings(hub, &viewer, &players, socket);
         let hub = hub.clone();
         socket.on_disconnect(async move |socket: SocketRef, reason: DisconnectReason| {
             // Ends what it watches before it is counted.
             socket.extensions.clear();
+            players.stop_all();
             drop(viewer);
             log::info!(
                 "viewer disconnected: {} ({reason:?}); {} are connected",
@@ -110,6 +118,53 @@ impl Greeter for Viewers {
             }
         });
     }
+}
+
+/// Takes `play`, `pause`, `seek` and `live`.
+fn play_recordings(
+    hub: &Arc<Hub>,
+    viewer: &Arc<Viewer>,
+    players: &Arc<Players>,
+    socket: &Arc<Socket>,
+) {
+    let of_play = players.clone();
+    on_viewer(
+        hub,
+        viewer,
+        socket,
+        event::PLAY,
+        move |viewer, play: Play| {
+            of_play.play(&play)?;
+            // The past takes the place of the present.
+            viewer.unwatch(&play.camera);
+            Ok(())
+        },
+    );
+    let of_pause = players.clone();
+    on_viewer(hub, viewer, socket, event::PAUSE, move |_, pause: Pause| {
+        of_pause.pause(&pause);
+        Ok(())
+    });
+    let of_seek = players.clone();
+    on_viewer(hub, viewer, socket, event::SEEK, move |_, seek: Seek| {
+        of_seek.seek(&seek);
+        Ok(())
+    });
+    let of_live = players.clone();
+    on_viewer(
+        hub,
+        viewer,
+        socket,
+        event::LIVE,
+        move |viewer, live: Live| {
+            of_live.stop(&live.camera);
+            let watch = Watch {
+                camera: live.camera,
+                max_fps: live.max_fps,
+            };
+            viewer.watch(&watch).map_err(|err| err.to_string())
+        },
+    );
 }
 
 /// Calls `handle` for each `event` of the viewer; an error refuses the viewer.

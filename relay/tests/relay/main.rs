@@ -6,6 +6,7 @@
 )]
 
 mod agents;
+mod archive;
 mod bounds;
 mod client;
 mod flow;

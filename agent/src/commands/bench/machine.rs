@@ -1,35 +1,35 @@
-//! What a reader of the figures has to know about the machine.
+//! Facts about the machine that a reader needs to interpret the measurements.
 
 use std::fs;
 
 use serde::Serialize;
 
-/// The machine that the figures come from.
+/// Description of the machine that was measured.
 #[derive(Clone, Debug, Serialize)]
 pub struct Machine {
-    /// The board's or else the processor's name.
+    /// Name of the board, or else of the processor.
     pub name: String,
-    /// As Rust calls it.
+    /// Processor architecture, as Rust names it.
     pub architecture: &'static str,
-    /// Processor cores that we may use.
+    /// Number of processor cores that the process may use.
     pub cores: usize,
-    /// What decides the cores' frequency, if the kernel says.
+    /// Frequency governor of the cores, if the kernel reports it.
     pub governor: Option<String>,
-    /// Highest frequency of the first core, if the kernel says.
+    /// Maximum frequency of the first core in MHz, if the kernel reports it.
     pub max_mhz: Option<u32>,
     /// Memory in MB (10^6 bytes).
     pub memory_mb: f32,
-    /// The kernel's release.
+    /// Release of the kernel.
     pub kernel: String,
-    /// The distribution, as it calls itself.
+    /// Name of the Linux distribution.
     pub system: String,
-    /// Processes that wanted to run in the last minute, on average: much above 1 and the figures
-    /// are those of a busy machine.
+    /// Average number of processes that wanted to run in the last minute. If it is much above 1,
+    /// the measurements are those of a busy machine.
     pub load: f32,
 }
 
 impl Machine {
-    /// Looks at this machine; what it does not say is empty or 0.
+    /// Describes this machine. What the kernel does not report is empty or 0.
     #[must_use]
     pub fn this() -> Self {
         let governor = "/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor";
@@ -50,16 +50,16 @@ impl Machine {
     }
 }
 
-/// Resident memory of this process now and at most so far, in MB (10^6 bytes).
+/// Returns the resident memory of this process, now and at its peak, in MB (10^6 bytes).
 #[must_use]
 pub fn memory() -> (f32, f32) {
     let of = |name| field("/proc/self/status", name).map_or(0.0, mb);
     let now = of("VmRSS");
-    // The kernel counts per processor, so its maximum may lag behind.
+    // The kernel counts per processor, so its peak may lag behind.
     (now, of("VmHWM").max(now))
 }
 
-/// Kernel's kB, which are KiB, to MB.
+/// Converts the kernel's kB, which are KiB, to MB.
 fn mb(kib: String) -> f32 {
     let number = kib.split(' ').next().and_then(|kib| kib.parse().ok());
     number.unwrap_or(0.0) * 1024.0 / 1e6
@@ -71,7 +71,7 @@ fn text(path: &str) -> Option<String> {
     (!text.is_empty()).then(|| text.to_owned())
 }
 
-/// The value of a line `name: value`.
+/// Returns the value of a line `name: value` in the file at `path`.
 fn field(path: &str, name: &str) -> Option<String> {
     let file = fs::read_to_string(path).ok()?;
     let line = file.lines().find(|line| {

@@ -20,6 +20,9 @@ const MAX_DISTANCE: f32 = 0.6;
 /// ... and this much more for each second that it was not seen.
 const MAX_DRIFT: f32 = 0.15;
 
+/// An object with the same id as before may be this many times as far.
+const SAME_ID: f32 = 3.0;
+
 /// How far `object` is from where `missing` should be, in box sizes; `None` if it is another one.
 pub(super) fn distance(missing: &Followed, object: &Object, at: Timestamp) -> Option<f32> {
     if missing.label != object.label {
@@ -46,5 +49,10 @@ pub(super) fn distance(missing: &Followed, object: &Object, at: Timestamp) -> Op
         .fold(f32::INFINITY, f32::min);
     let unseen = at.since(missing.last_seen).as_secs_f32();
     let relative = nearest / before.max(after);
-    (relative <= MAX_DISTANCE + MAX_DRIFT * unseen).then_some(relative)
+    let most = MAX_DISTANCE + MAX_DRIFT * unseen;
+    // Only the connection was new, and the tracker has gone on; or the id means another by chance.
+    if missing.id.is_none() && missing.former == object.id && relative <= SAME_ID * most {
+        return Some(relative / SAME_ID);
+    }
+    (relative <= most).then_some(relative)
 }

@@ -77,7 +77,7 @@ impl Engine {
     /// The agent has started anew: ids mean other objects from now on.
     pub fn new_session(&mut self) {
         for object in &mut self.objects {
-            object.id = None;
+            object.former = object.id.take().or(object.former);
         }
         self.session_since = None;
     }

@@ -53,6 +53,8 @@ struct Sight {
 pub(super) struct Followed {
     /// The tracker's id; `None` while nobody has it, after the agent has started anew.
     pub id: Option<u64>,
+    /// The id that it had before.
+    pub former: Option<u64>,
     pub label: String,
     pub bounding_box: [f32; 4],
     pub first_seen: Timestamp,
@@ -92,6 +94,7 @@ impl Followed {
     pub fn new(object: &Object, at: Timestamp) -> Self {
         Self {
             id: object.id,
+            former: None,
             label: object.label.clone(),
             bounding_box: object.bounding_box,
             first_seen: at,

@@ -1,5 +1,7 @@
 //! Rows of events.
 
+use std::collections::BTreeSet;
+
 use cv_protocol::Timestamp;
 use rusqlite::types::Value;
 use rusqlite::{Connection, Row, params, params_from_iter};
@@ -222,6 +224,22 @@ impl Index {
                 }
                 other => self.error(other),
             })
+    }
+
+    /// Ids of a camera's events from one id to another.
+    pub fn ids_between(
+        &self,
+        camera: &str,
+        first: &str,
+        last: &str,
+    ) -> Result<BTreeSet<String>, ArchiveError> {
+        let read_all = || -> rusqlite::Result<BTreeSet<String>> {
+            self.connection()
+                .prepare_cached("SELECT id FROM events WHERE camera = ?1 AND id BETWEEN ?2 AND ?3")?
+                .query_map([camera, first, last], |row| row.get(0))?
+                .collect()
+        };
+        read_all().map_err(|err| self.error(err))
     }
 
     /// From when to when footage belongs to an event.

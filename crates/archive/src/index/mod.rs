@@ -41,7 +41,7 @@ CREATE TABLE segments (
     continuous INTEGER NOT NULL,
     sealed INTEGER NOT NULL
 ) STRICT;
-CREATE INDEX segments_by_camera ON segments (camera, start_us);
+CREATE INDEX segments_by_camera ON segments (camera, start_us, end_us);
 CREATE INDEX segments_by_start ON segments (start_us);
 CREATE INDEX segments_unsealed ON segments (id) WHERE sealed = 0;
 CREATE TABLE events (
@@ -64,6 +64,7 @@ CREATE TABLE events (
 CREATE INDEX events_by_camera ON events (camera, id);
 CREATE INDEX events_by_label ON events (label, id);
 CREATE INDEX events_by_camera_and_label ON events (camera, label, id);
+CREATE INDEX events_spans ON events (camera, start_us, end_us, last_seen_us, label);
 CREATE INDEX events_running ON events (id) WHERE end_us IS NULL;
 CREATE INDEX events_kept ON events (camera, footage_from_us) WHERE kept = 1;
 CREATE TABLE event_zones (
@@ -170,6 +171,19 @@ impl Index {
         // A log that a long read let grow is cut again.
         connection.pragma_update(None, "journal_size_limit", 16_i64 << 20)?;
         connection.pragma_update(None, "cache_size", -8192)
+    }
+
+    /// Version of the schema, if this program knows it.
+    pub fn newest_version(&self) -> Result<i64, ArchiveError> {
+        let found = self.version().map_err(|err| self.error(err))?;
+        if found > VERSION {
+            return Err(ArchiveError::Newer {
+                path: self.path.clone(),
+                found,
+                known: VERSION,
+            });
+        }
+        Ok(found)
     }
 
     fn version(&self) -> rusqlite::Result<i64> {

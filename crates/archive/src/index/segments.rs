@@ -1,5 +1,7 @@
 //! Rows of segments.
 
+use std::collections::BTreeSet;
+
 use cv_protocol::Timestamp;
 use rusqlite::{Connection, Row, params};
 
@@ -122,6 +124,18 @@ impl Index {
                 params![camera, sql(before)],
             )?
             .pop())
+    }
+
+    /// Paths of the segments in the folder of an hour.
+    pub fn paths_in(&self, hour: &str) -> Result<BTreeSet<String>, ArchiveError> {
+        let read_all = || -> rusqlite::Result<BTreeSet<String>> {
+            self.connection()
+                .prepare_cached("SELECT path FROM segments WHERE path > ?1 AND path < ?2")?
+                // '0' follows '/'.
+                .query_map([format!("{hour}/"), format!("{hour}0")], |row| row.get(0))?
+                .collect()
+        };
+        read_all().map_err(|err| self.error(err))
     }
 
     /// The segment as the index names it now.

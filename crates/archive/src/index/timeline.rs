@@ -58,10 +58,10 @@ impl Index {
             }
             let mut events = connection.prepare_cached(
                 "SELECT label, start_us, coalesce(end_us, last_seen_us) AS until FROM events
-                 WHERE camera = ?1 AND id < ?2 AND (end_us IS NULL OR end_us >= ?3)",
+                 INDEXED BY events_spans
+                 WHERE camera = ?1 AND start_us <= ?2 AND (end_us IS NULL OR end_us >= ?3)",
             )?;
-            let after = format!("{:014x}", to.0.saturating_add(1));
-            let mut rows = events.query(params![camera, after, sql(from)])?;
+            let mut rows = events.query(params![camera, sql(to), sql(from)])?;
             while let Some(row) = rows.next()? {
                 let label: String = row.get("label")?;
                 parts.each(time(row, "start_us")?, time(row, "until")?, |number, _| {

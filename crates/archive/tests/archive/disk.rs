@@ -139,8 +139,7 @@ fn a_disk_that_is_read_only_is_an_error_that_says_so() {
     drop(archive);
     mount.remount("ro");
     let err = Archive::open(config(&folder.join("archive")))
-        .err()
-        .expect("nothing can be recorded")
+        .expect_err("nothing can be recorded")
         .explained();
     assert!(err.to_lowercase().contains("read-only"), "{err}");
     mount.remount("rw");

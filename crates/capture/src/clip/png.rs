@@ -1,4 +1,4 @@
-//! PNG pictures, encoded as JPEG once.
+//! Converts PNG images to JPEG.
 
 use std::io;
 
@@ -6,16 +6,16 @@ use bytes::Bytes;
 use cv_picture::{Pixels, encode_still};
 use png::{Decoder, Transformations};
 
-/// Whether a file that begins like this is a PNG picture.
+/// Whether a file that begins with `head` is a PNG image.
 pub fn is(head: &[u8]) -> bool {
     head.starts_with(b"\x89PNG\r\n\x1a\n")
 }
 
-/// Decodes a PNG picture and encodes it as JPEG. Transparency is shown on black.
+/// Decodes a PNG image and encodes it as JPEG. Transparent parts are shown on black.
 ///
 /// # Errors
 ///
-/// What is wrong with the picture.
+/// Returns an error that says what is wrong with the image.
 pub fn to_jpeg(png: &[u8]) -> io::Result<Bytes> {
     let mut decoder = Decoder::new(io::Cursor::new(png));
     decoder.set_transformations(Transformations::normalize_to_color8());
@@ -43,7 +43,7 @@ pub fn to_jpeg(png: &[u8]) -> io::Result<Bytes> {
     encode_still(pixels, side(info.width)?, side(info.height)?, 90).map_err(io::Error::other)
 }
 
-/// Takes the last of `N` channels, alpha, into the others.
+/// Removes the last of `N` channels, alpha, by blending the other channels with black.
 fn on_black<const N: usize>(pixels: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(pixels.len() / N * (N - 1));
     for pixel in pixels.as_chunks::<N>().0 {
@@ -59,7 +59,7 @@ fn on_black<const N: usize>(pixels: &[u8]) -> Vec<u8> {
 pub(super) mod tests {
     use super::*;
 
-    /// A PNG picture of one colour.
+    /// Creates a PNG image of one colour.
     pub fn png(color: png::ColorType, pixel: &[u8]) -> Vec<u8> {
         let mut out = Vec::new();
         let mut encoder = png::Encoder::new(&mut out, 16, 8);
@@ -94,7 +94,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn a_broken_png_is_an_error() {
+    fn a_damaged_png_is_an_error() {
         let whole = png(png::ColorType::Rgb, &[1, 2, 3]);
         assert!(is(&whole));
         assert!(to_jpeg(&whole[..whole.len() / 2]).is_err());

@@ -11,6 +11,7 @@ use cv_protocol::{
 };
 use tokio::sync::watch;
 
+use super::tap::{Placing, Tap};
 use super::{Frame, Recipient};
 use crate::metrics::CameraMetrics;
 use crate::tutorial::harmless;
@@ -47,6 +48,9 @@ struct State {
     watchers: HashMap<u64, Watcher>,
     tutorial_viewers: HashMap<u64, Recipient>,
     polling: u32,
+    /// Records the camera.
+    tap: Option<Arc<dyn Tap>>,
+    placing: Placing,
 }
 
 /// Whoever brings the camera's frames now.
@@ -117,6 +121,8 @@ impl Camera {
                 watchers: HashMap::new(),
                 tutorial_viewers: HashMap::new(),
                 polling: 0,
+                tap: None,
+                placing: Placing::default(),
             }),
             newest: watch::Sender::new(None),
             demand: watch::Sender::new(Demand {
@@ -148,6 +154,7 @@ impl Camera {
             fault: state.fault.clone(),
             viewers: state.viewers(),
             clock_offset_us: state.clock_offset_us,
+            recording: state.tap.as_ref().map(|tap| tap.recording()),
         })
     }
 
@@ -168,6 +175,12 @@ impl Camera {
             && state
                 .gone_at
                 .is_none_or(|at| now.saturating_duration_since(at) > keep)
+    }
+
+    /// What is recorded has changed.
+    pub(super) fn recording_changed(&self) {
+        let state = self.lock();
+        self.tell_demand(&state);
     }
 
     fn count_out(&self, viewers: usize, bytes: u64) {
@@ -197,6 +210,12 @@ impl Camera {
 impl State {
     fn is_source(&self, id: u64) -> bool {
         self.source.as_ref().is_some_and(|source| source.id == id)
+    }
+
+    /// When something was captured, by the relay's clock.
+    fn place(&mut self, captured: Timestamp, received: Timestamp) -> Timestamp {
+        let offset = self.clock_offset_us;
+        self.placing.place(captured, received, offset)
     }
 
     /// Sequence numbers start again: what is in flight will not be acknowledged by them.
@@ -234,12 +253,15 @@ impl State {
 
     fn demand(&self) -> Demand {
         let unlimited = self.polling > 0 || !self.tutorial_viewers.is_empty();
+        // A recording counts as a viewer: what nobody watches is recorded at its rate too.
+        let recording = self.tap.as_ref().and_then(|tap| tap.wants());
         let most = self
             .watching()
             .map(|watcher| watcher.max_fps)
+            .chain(recording)
             .try_fold(0.0_f32, |most, fps| Some(most.max(fps?)));
         Demand {
-            viewers: self.viewers(),
+            viewers: self.viewers() + u32::from(recording.is_some()),
             max_fps: most.filter(|most| !unlimited && *most > 0.0),
             cut_frames: true,
         }

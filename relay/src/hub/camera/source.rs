@@ -9,6 +9,7 @@ use cv_protocol::{
 };
 
 use super::{Camera, Source, State};
+use crate::hub::tap::{Placing, Tap};
 use crate::hub::{Frame, Message, Outbox};
 
 /// Agents measure their clock again and again; smaller changes than this are noise to a viewer.
@@ -24,8 +25,19 @@ pub(in crate::hub) enum FrameTaken {
 
 impl Camera {
     /// Makes `id` the source; whoever was the source before is told so.
-    pub(in crate::hub) fn begin(&self, id: u64, evict: Box<dyn FnOnce(&str) + Send>) {
+    pub(in crate::hub) fn begin(
+        &self,
+        id: u64,
+        evict: Box<dyn FnOnce(&str) + Send>,
+        tap: Option<Arc<dyn Tap>>,
+    ) {
         let mut state = self.lock();
+        if let Some(tap) = &tap {
+            tap.begin();
+        }
+        state.tap = tap;
+        state.placing = Placing::default();
+        self.tell_demand(&state);
         let previous = state.source.replace(Source { id, evict });
         state.heard_at = Instant::now();
         state.gone_at = None;
@@ -119,6 +131,11 @@ impl Camera {
         let seq = meta.seq;
         let frame = Arc::new(frame);
         self.newest.send_replace(Some(frame.clone()));
+        if let Some(tap) = state.tap.clone() {
+            let meta = &frame.meta;
+            let at = state.place(meta.frame.captured_us, meta.received_us);
+            tap.frame(at, &frame);
+        }
 
         let mut ready = Vec::with_capacity(state.watchers.len());
         for watcher in state.watchers.values_mut() {
@@ -173,6 +190,10 @@ impl Camera {
         }
         state.heard_at = Instant::now();
         self.metrics.detections_in.add(1);
+        if let Some(tap) = state.tap.clone() {
+            let at = state.place(detections.captured_us, Timestamp::now());
+            tap.detections(at, &detections);
+        }
         let message = ViewerDetections {
             camera: self.name.clone(),
             detections,
