@@ -37,6 +37,9 @@ use doors::Doors;
 pub use announce::announce_doors;
 pub use config::{Config, Limits, Open, Token};
 pub use server::{announce_page, serve};
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub use sockets::fuzzing;
 
 use hub::Hub;
 

@@ -55,6 +55,9 @@ mod clip;
 mod error;
 mod exec;
 mod feed;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod http;
 mod jpeg;
 mod multipart;

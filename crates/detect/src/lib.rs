@@ -16,6 +16,9 @@ mod detector;
 mod engine;
 mod error;
 mod exec;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod input;
 mod inspect;
 mod label_file;

@@ -39,12 +39,12 @@ impl Visit {
 }
 
 #[derive(Default, Deserialize)]
-struct AnyAuth {
+pub(super) struct AnyAuth {
     protocol: Option<u32>,
     token: Option<String>,
 }
 
-fn parse_auth<T: serde::de::DeserializeOwned>(auth: &str) -> Result<T, String> {
+pub(super) fn parse_auth<T: serde::de::DeserializeOwned>(auth: &str) -> Result<T, String> {
     serde_json::from_str(auth).map_err(|err| format!("auth: {err}"))
 }
 
@@ -123,24 +123,11 @@ fn admit_agent(hub: &Arc<Hub>, socket: &Arc<Socket>, auth: &AgentAuth) -> Result
         socket,
         event::FRAME,
         |socket, publisher, value| {
-            let meta: FrameMeta = argument(value)?;
-            let jpeg = attachment(value).ok_or("the picture is missing")?;
-            match publisher.frame(meta, jpeg) {
-                Ok(())
-                | Err(
-                    FrameRefused::OutOfOrder
-                    | FrameRefused::NotJpeg
-                    | FrameRefused::Cut
-                    | FrameRefused::LeftOver,
-                ) => {
-                    // A frame that was dropped needs no place in the agent's window either. A socket
-                    // that is full or closing cannot take the acknowledgement; the next covers it.
-                    let _ = socket.emit(event::ACK, &Ack { seq: meta.seq });
-                    Ok(())
-                }
-                Err(FrameRefused::Superseded) => Ok(()),
-                Err(err @ FrameRefused::TooLarge { .. }) => Err(err.to_string()),
+            if let Some(ack) = take_frame(publisher, value)? {
+                // A socket that is full or closing cannot take it; the next one covers it.
+                let _ = socket.emit(event::ACK, &ack);
             }
+            Ok(())
         },
     );
     on_agent(
@@ -165,6 +152,24 @@ fn admit_agent(hub: &Arc<Hub>, socket: &Arc<Socket>, auth: &AgentAuth) -> Result
     );
     on_gone(socket, move || drop(publisher));
     Ok(())
+}
+
+/// Takes a `frame` event; returns the acknowledgement that it gets, if any.
+pub(super) fn take_frame(publisher: &Publisher, value: &Value) -> Result<Option<Ack>, String> {
+    let meta: FrameMeta = argument(value)?;
+    let jpeg = attachment(value).ok_or("the picture is missing")?;
+    match publisher.frame(meta, jpeg) {
+        // A frame that was dropped needs no place in the agent's window either.
+        Ok(())
+        | Err(
+            FrameRefused::OutOfOrder
+            | FrameRefused::NotJpeg
+            | FrameRefused::Cut
+            | FrameRefused::LeftOver,
+        ) => Ok(Some(Ack { seq: meta.seq })),
+        Err(FrameRefused::Superseded) => Ok(None),
+        Err(err @ FrameRefused::TooLarge { .. }) => Err(err.to_string()),
+    }
 }
 
 /// Calls `handle` for each `event` of an agent; an error refuses the agent.
@@ -273,10 +278,10 @@ struct TutorialCamera {
 
 /// A `cv2server` payload without the guarantee that its fields are small.
 #[derive(Deserialize)]
-struct Cv2Server {
-    image: String,
+pub(super) struct Cv2Server {
+    pub(super) image: String,
     #[serde(default)]
-    text: String,
+    pub(super) text: String,
 }
 
 fn take_tutorial_frame(

@@ -6,6 +6,8 @@
 
 mod adoption;
 mod agents;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod outbox;
 mod viewers;
 

@@ -10,6 +10,8 @@
 //! memory. The rest is read while it is played, one frame at a time, however long the clip is.
 
 mod avi;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzzing;
 mod playlist;
 pub(crate) mod png;
 mod storage;
