@@ -9,7 +9,8 @@ use jpeg_encoder::{ColorType, Encoder, ImageBuffer, JpegColorType, SamplingFacto
 pub use jpeg_encoder::EncodingError;
 
 use crate::annotate::annotate;
-use crate::decode::{DecodeError, Rgb, RgbDecoder};
+use crate::decode::{Rgb, RgbDecoder};
+use crate::error::DecodeError;
 use crate::frame::Resolution;
 
 /// How much smaller a frame is made.

@@ -45,16 +45,18 @@
 mod annotate;
 mod decode;
 mod encode;
+mod error;
 mod frame;
 pub mod huffman;
 mod letters;
 mod scaled;
 
 pub use annotate::annotate;
-pub use decode::{DecodeError, Rgb, RgbDecoder};
+pub use decode::{Rgb, RgbDecoder};
 pub use encode::{
     EncodingError, Pixels, Reduction, ShrinkError, Shrinker, encode, encode_still,
     encode_with_restarts, encode_ycbcr,
 };
+pub use error::DecodeError;
 pub use frame::{Frame, Resolution};
 pub use letters::letter;

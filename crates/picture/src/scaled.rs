@@ -5,7 +5,7 @@
 
 use jpeg_decoder::{CodingProcess, Decoder, PixelFormat};
 
-use crate::DecodeError;
+use crate::error::DecodeError;
 
 /// The fraction is the smallest that leaves at least this: detection and small screens need no more.
 const WIDTH: u16 = 960;
