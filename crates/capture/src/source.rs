@@ -31,7 +31,7 @@ pub trait Source: Send {
     /// # Errors
     ///
     /// Returns a [`CaptureError`], after which the caller must drop the source.
-    /// [`Opener::should_retry`] tells whether it is worth opening the source again.
+    /// [`crate::Opener::should_retry`] tells whether it is worth opening the source again.
     fn next(&mut self, timeout: Duration) -> Result<Option<Picture>, CaptureError>;
 
     /// Describes the open source for a person: device, format, size and rate.

@@ -13,7 +13,7 @@ pub struct Detection {
     pub score: f32,
     /// ymin, xmin, ymax, xmax as fractions of the picture, within 0 to 1.
     pub bounding_box: [f32; 4],
-    /// The same for one object from frame to frame; set by [`Tracker::update`].
+    /// The same for one object from frame to frame; set by [`crate::Tracker::update`].
     pub id: Option<u64>,
 }
 

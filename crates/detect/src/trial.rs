@@ -134,7 +134,7 @@ impl Trial<'_> {
     }
 }
 
-/// What the copy does: loads the model from standard input, runs it and prints the [`Outcome`].
+/// What the copy does: loads the model from standard input, runs it and prints the `Outcome`.
 ///
 /// # Errors
 ///

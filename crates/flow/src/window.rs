@@ -23,7 +23,7 @@ const REMEASURE: Duration = Duration::from_secs(10);
 /// stays at two.
 ///
 /// Only a frame that finds the link empty measures the round trip; the shortest measurement counts,
-/// until it is older than [`REMEASURE`]. If frames are held back by then, and the window never runs
+/// until it is older than `REMEASURE`. If frames are held back by then, and the window never runs
 /// empty by itself, it stays closed until it has, which costs about one round trip of sending. While
 /// nothing is held back, a larger window would not carry more, and nothing is interrupted.
 ///

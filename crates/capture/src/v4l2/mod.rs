@@ -1,7 +1,7 @@
 //! Captures from the cameras that the kernel drives: V4L2.
 //!
-//! [`sys`] talks to the kernel, [`device`] opens and configures a camera, [`mode`] chooses the
-//! format, size and rate, [`buffers`] records who has which buffer, and [`CameraSource`] turns
+//! `sys` talks to the kernel, `device` opens and configures a camera, `mode` chooses the
+//! format, size and rate, `buffers` records who has which buffer, and [`CameraSource`] turns
 //! filled buffers into frames. All modules except the first two are tested without a camera.
 
 mod buffers;
