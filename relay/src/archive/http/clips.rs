@@ -14,7 +14,8 @@ use serde::Deserialize;
 use tokio::sync::mpsc;
 
 use super::film::{self, FilmError};
-use super::{Failed, Memory, NOT_STORED, mp4};
+use super::memory::{Failed, Memory, NOT_STORED};
+use super::mp4;
 
 /// Pieces of footage that wait for a slow client.
 const PIECES: usize = 4;

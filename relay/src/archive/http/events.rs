@@ -8,7 +8,7 @@ use cv_archive::{Bucket, EventFilter, MAX_PAGE};
 use cv_protocol::{EventInfo, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::{Failed, Memory, NOT_STORED};
+use super::memory::{Failed, Memory, NOT_STORED};
 use crate::archive::told;
 
 /// Events of a page, unless told otherwise.
@@ -58,7 +58,7 @@ pub(super) async fn list(
         .ask(move |archive| Ok(archive.events(&filter, query.cursor.as_deref(), limit)?))
         .await?;
     let answer = EventsAnswer {
-        events: page.events.iter().map(told).collect(),
+        events: page.events.iter().map(told::event).collect(),
         next: page.next,
     };
     Ok(([NOT_STORED], Json(answer)))
@@ -70,7 +70,7 @@ pub(super) async fn one(
     Path(id): Path<String>,
 ) -> Result<impl IntoResponse, Failed> {
     let event = memory.ask(move |archive| Ok(archive.event(&id)?)).await?;
-    Ok(([NOT_STORED], Json(told(&event))))
+    Ok(([NOT_STORED], Json(told::event(&event))))
 }
 
 /// What may be changed of an event.
@@ -89,7 +89,7 @@ pub(super) async fn change(
     let event = memory
         .ask(move |archive| Ok(archive.keep(&id, patch.kept)?))
         .await?;
-    Ok(([NOT_STORED], Json(told(&event))))
+    Ok(([NOT_STORED], Json(told::event(&event))))
 }
 
 /// Deletes an event and the footage that was recorded for it alone.

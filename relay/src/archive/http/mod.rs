@@ -3,6 +3,7 @@
 mod clips;
 mod events;
 pub(super) mod film;
+mod memory;
 pub(super) mod mp4;
 mod rules;
 
@@ -10,19 +11,13 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::State;
-use axum::http::{HeaderName, StatusCode, header};
+use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use cv_archive::{Archive, ArchiveError};
+use cv_archive::Archive;
 
 use crate::hub::Hub;
-
-/// What requests are answered from.
-#[derive(Clone)]
-pub(crate) struct Memory {
-    archive: Option<Arc<Archive>>,
-    hub: Arc<Hub>,
-}
+use memory::{Failed, Memory, NOT_STORED};
 
 /// The description of all of this for programs.
 const OPENAPI: &str = include_str!("openapi.json");
@@ -55,8 +50,6 @@ pub(crate) fn routes<S>(hub: &Arc<Hub>, archive: Option<&Arc<Archive>>) -> Route
         })
 }
 
-const NOT_STORED: (HeaderName, &str) = (header::CACHE_CONTROL, "no-store");
-
 async fn openapi() -> impl IntoResponse {
     ([(header::CONTENT_TYPE, "application/json")], OPENAPI)
 }
@@ -64,64 +57,6 @@ async fn openapi() -> impl IntoResponse {
 async fn status(State(memory): State<Memory>) -> Result<Response, Failed> {
     let archive = memory.archive()?;
     Ok(([NOT_STORED], axum::Json(archive.status())).into_response())
-}
-
-/// Why a request was not answered.
-#[derive(Debug)]
-pub(crate) struct Failed(StatusCode, String);
-
-impl Failed {
-    fn not_found(what: impl Into<String>) -> Self {
-        Self(StatusCode::NOT_FOUND, what.into())
-    }
-
-    fn bad(what: impl Into<String>) -> Self {
-        Self(StatusCode::BAD_REQUEST, what.into())
-    }
-}
-
-impl IntoResponse for Failed {
-    fn into_response(self) -> Response {
-        (self.0, [NOT_STORED], self.1 + "\n").into_response()
-    }
-}
-
-impl From<ArchiveError> for Failed {
-    fn from(err: ArchiveError) -> Self {
-        let status = match &err {
-            ArchiveError::NoSuchEvent { .. } => StatusCode::NOT_FOUND,
-            ArchiveError::Cursor(_) | ArchiveError::Rules(_) => StatusCode::BAD_REQUEST,
-            ArchiveError::File { source, .. } if source.kind() == std::io::ErrorKind::NotFound => {
-                StatusCode::NOT_FOUND
-            }
-            _ => StatusCode::SERVICE_UNAVAILABLE,
-        };
-        Self(status, err.explained())
-    }
-}
-
-impl Memory {
-    fn archive(&self) -> Result<&Arc<Archive>, Failed> {
-        self.archive.as_ref().ok_or_else(|| {
-            Failed::not_found("This relay records nothing: start it with --archive-dir.")
-        })
-    }
-
-    /// Runs `work`, which may read from the disk.
-    async fn ask<T: Send + 'static>(
-        &self,
-        work: impl FnOnce(&Archive) -> Result<T, Failed> + Send + 'static,
-    ) -> Result<T, Failed> {
-        let archive = self.archive()?.clone();
-        tokio::task::spawn_blocking(move || work(&archive))
-            .await
-            .map_err(|_| {
-                Failed(
-                    StatusCode::INTERNAL_SERVER_ERROR,
-                    "The archive did not answer; the relay's log tells why.".into(),
-                )
-            })?
-    }
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use axum::extract::{Path, State};
 use axum::response::IntoResponse;
 use cv_archive::Rules;
 
-use super::{Failed, Memory, NOT_STORED};
+use super::memory::{Failed, Memory, NOT_STORED};
 
 /// A camera's rules; the defaults, if it has none of its own.
 pub(super) async fn show(
