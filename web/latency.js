@@ -13,12 +13,20 @@ export const HOPS = [
   { key: 'paint', name: 'Paint', hint: 'Waiting for the screen’s next repaint' },
 ];
 
+/** From this number on a frame is played from a recording: its age is not a delay. */
+export const FIRST_PLAYED_SEQ = 2 ** 40;
+/** Clocks of two machines are known to half a round trip. */
+const CLOCK_ERROR_MS = 1000;
+/** No picture is older: the relay drops connections that stall for a sixth of this. */
+const OLDEST_MS = 60_000;
+
 /**
  * Milliseconds that each hop took for one painted frame; null where a clock or a stamp is missing.
  *
  * `toRelay` turns page time into relay time, `agentOffset` is how far the relay's clock is ahead of
- * the agent's; both may be unknown (null). What crosses machines can come out slightly negative: the
- * clocks are known to half a round trip.
+ * the agent's; both may be unknown (null). What crosses machines may come out slightly negative, as
+ * the clocks are known to half a round trip: that is 0. What no picture can have taken is null, and
+ * `adjusting` is true: a clock was set, and the new offset is not known yet.
  */
 export function hopsOf(frame, paintedUs, toRelay, agentOffset) {
   const { meta, arrivedUs, decodeUs, decodedUs } = frame;
@@ -28,15 +36,29 @@ export function hopsOf(frame, paintedUs, toRelay, agentOffset) {
   const captured = known(meta.captured_us);
   const sent = known(meta.sent_us);
   const received = known(meta.received_us);
+  const live = !(meta.seq >= FIRST_PLAYED_SEQ);
+  const across = {
+    agent: live ? minus(sent, captured) : null,
+    uplink: live ? minus(received, shift(sent)) : null,
+    downlink: live ? minus(toRelay(arrivedUs), received) : null,
+    total: live ? minus(toRelay(paintedUs), shift(captured)) : null,
+  };
+  const adjusting = Object.values(across).some((ms) => ms !== null && plausible(ms) === null);
   return {
-    agent: minus(sent, captured),
-    uplink: minus(received, shift(sent)),
-    downlink: minus(toRelay(arrivedUs), received),
+    agent: plausible(across.agent),
+    uplink: plausible(across.uplink),
+    downlink: plausible(across.downlink),
     hold: minus(decodeUs, arrivedUs),
     decode: minus(decodedUs, decodeUs),
     paint: minus(paintedUs, decodedUs),
-    total: minus(toRelay(paintedUs), shift(captured)),
+    total: adjusting ? null : plausible(across.total),
+    adjusting,
   };
+}
+
+/** A time between two machines, at least 0; null if it cannot be. */
+function plausible(ms) {
+  return ms === null || ms < -CLOCK_ERROR_MS || ms > OLDEST_MS ? null : Math.max(0, ms);
 }
 
 /** One camera's latency over the last minute, in points of a quarter of a second. */

@@ -3,6 +3,7 @@
 import { pageNow } from './clock.js';
 import { fixed, milliseconds, setText } from './format.js';
 import { LatencyHistory, hopsOf } from './latency.js';
+import { Limit } from './limit.js';
 import { Rate } from './meters.js';
 import { noticeFor, showNotice } from './notice.js';
 import { Picture } from './picture.js';
@@ -18,6 +19,7 @@ export class Pane {
   videoRate = new Rate();
   detectionRate = new Rate();
   latency = new LatencyHistory();
+  limit = new Limit();
   /** The camera's entry in `cameras`. */
   info = null;
   /** The agent's newest `stats`, or null. */
@@ -41,9 +43,13 @@ export class Pane {
   #maxFps = 0;
   #startedAt = 0;
   #paintedAt = 0;
+  /** Why the relay does not show this camera, if it said so. */
+  #denied = '';
   #waitingSince = 0;
-  /** The detections for which the painted picture was held in step; null when it was not. */
+  /** The detections for which the painted picture was held in step, or null. */
   #own = null;
+  /** Whether the painted picture was shown in step: its own boxes, or none. */
+  #isInStep = false;
 
   /**
    * `services`: `wake()` asks for `paint()` at the next repaint, `emit(event, ...)` sends,
@@ -109,7 +115,9 @@ export class Pane {
     if (this.#watching && this.#maxFps === maxFps) return;
     this.#watching = true;
     this.#maxFps = maxFps;
+    this.#stream.maxFps = maxFps;
     this.#startedAt = performance.now();
+    this.#denied = '';
     this.#services.emit('watch', { camera: this.name, ...(maxFps ? { max_fps: maxFps } : {}) });
   }
 
@@ -121,6 +129,11 @@ export class Pane {
     this.#forget();
   }
 
+  /** The relay says that we may not see this camera. */
+  deny(message) {
+    this.#denied = message;
+  }
+
   /** The connection is gone; the last picture stays. */
   disconnected() {
     this.#watching = false;
@@ -130,6 +143,7 @@ export class Pane {
 
   #forget() {
     this.#stream.reset();
+    this.limit.reset();
     this.videoRate.reset();
     this.detectionRate.reset();
   }
@@ -156,7 +170,9 @@ export class Pane {
       this.videoRate.tick();
       const offset = this.#agentOffset();
       const { clock } = this.#services;
-      this.latency.add(hopsOf(frame, pageNow(), (us) => clock.toRelay(us), offset));
+      const hops = hopsOf(frame, pageNow(), (us) => clock.toRelay(us), offset);
+      this.latency.add(hops);
+      if (hops.adjusting) clock.doubt();
     }
     const seq = this.#stream.acknowledge;
     if (seq !== null) {
@@ -171,6 +187,7 @@ export class Pane {
     this.info = info ?? null;
     if (info && !this.painted) this.#picture.shape(info.width, info.height);
     const notice = noticeFor({
+      denied: this.#denied,
       link,
       name: this.name,
       info,
@@ -185,6 +202,8 @@ export class Pane {
     this.element.classList.toggle('blank', !this.painted);
     this.notice = notice;
     this.latency.roll();
+    const { inStep, fallenBack } = this.#stream;
+    this.limit.add(this.counts, this.stats, this.latency.latest, inStep && !fallenBack);
     this.#chips();
   }
 
@@ -203,10 +222,14 @@ export class Pane {
   }
 
   #annotate(frame) {
-    if (frame) this.#own = frame.detections;
+    if (frame) {
+      this.#own = frame.detections;
+      this.#isInStep = frame.inStep;
+    }
     let detections = null;
     if (this.#services.showBoxes() && this.painted && !this.painted.meta.annotated) {
-      detections = this.#own ?? this.#stream.detectionsFor(this.painted.meta);
+      const { meta } = this.painted;
+      detections = this.#own ?? (this.#isInStep ? this.#stream.ownDetections(meta) : this.#stream.detectionsFor(meta));
     }
     this.boxesAge = this.#picture.annotate(detections);
     this.boxesOf = detections;

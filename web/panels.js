@@ -1,6 +1,6 @@
 // The numbers beside the picture: connection, meters, agent and drops.
 
-import { UNKNOWN, count, duration, fixed, milliseconds, percent, setText } from './format.js';
+import { UNKNOWN, count, duration, fixed, milliseconds, setText } from './format.js';
 
 const $ = (id) => document.getElementById(id);
 
@@ -89,13 +89,16 @@ export class Panels {
     meter('detect-fps', fixed(pane?.detectionRate.value(now), 1), pane?.boxesText ?? '');
     const age = pane?.latency.latest?.total ?? null;
     const worst = pane?.latency.worst ?? null;
-    let ageNote = pane?.painted ? 'clocks not reconciled' : '';
+    let ageNote = '';
+    if (pane?.painted) ageNote = pane.latency.newest?.adjusting ? 'clock adjusting' : 'clocks not reconciled';
     if (age !== null) ageNote = worst === null ? '' : `at most ${milliseconds(worst)} ms in a minute`;
     meter('age', fixed(age, 0), ageNote);
     const counts = pane?.counts;
     const skipped = counts ? counts.skipped + counts.missed : null;
     const all = counts ? counts.received + counts.missed : 0;
-    meter('skipped', count(skipped), all > 0 ? `of ${count(all)}, ${percent(skipped / all)}` : '');
+    const limit = pane?.limit.text;
+    meter('skipped', count(skipped), limit ? `limit: ${limit}` : '');
+    setText($('skipped').nextElementSibling, all > 0 ? `of ${count(all)}` : 'frames');
   }
 
   #dropRows(pane, stats) {
@@ -108,12 +111,22 @@ export class Panels {
     } else rows.push(['Agent', UNKNOWN]);
     const counts = pane?.counts;
     rows.push(
+      ['Above the rate asked for', count(counts?.paced), 'Captured, but neither the settings nor this page ask for so many a second'],
       ['Not sent to this page', count(counts?.missed), 'Skipped by the agent or the relay because something newer was there'],
       ['Skipped by this page', count(counts?.skipped), 'Arrived, but something newer came before the repaint'],
       ['Not a picture', count(counts?.undecodable), 'Arrived, but could not be decoded'],
     );
     this.#drops.update(rows);
   }
+}
+
+function searchedText(stats, withUnit) {
+  const searched = stats?.detect_fps;
+  const unchanged = stats?.unchanged_fps;
+  if (!Number.isFinite(searched) || !(unchanged > 0)) {
+    return withUnit(searched, 1, 'fps');
+  }
+  return `${fixed(searched, 1)} of ${fixed(searched + unchanged, 1)} fps, the rest unchanged`;
 }
 
 function agentRows(stats, info) {
@@ -123,7 +136,7 @@ function agentRows(stats, info) {
   return [
     ['Captured', withUnit(stats?.capture_fps, 1, 'fps'), 'Pictures from the camera'],
     ['Sent', withUnit(stats?.stream_fps, 1, 'fps'), 'Pictures to the relay'],
-    ['Searched', withUnit(stats?.detect_fps, 1, 'fps'), 'Pictures searched for objects'],
+    ['Searched', searchedText(stats, withUnit), 'Pictures searched for objects; with --detect-on motion those in which something moved'],
     ['Objects', stats?.objects_found ? `${count(stats.objects_found)}, ${count(stats.objects_lost ?? 0)} left` : UNKNOWN, 'Followed since the agent started'],
     ['Processor', withUnit(stats?.cpu, 0, '%'), 'Percent of one core'],
     ['Memory', withUnit(stats?.rss_mb, 0, 'MB'), 'Resident memory'],

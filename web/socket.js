@@ -2,11 +2,16 @@
 // time-out, reconnection with capped and jittered back-off. Long polling, acknowledgement
 // callbacks and several namespaces are left out: the relay's viewers need none of them.
 
+import { now, since } from './clock.js';
+
 const CONNECT_TIMEOUT_MS = 8000;
 const BACKOFF_FIRST_MS = 300;
-const BACKOFF_CAP_MS = 5000;
+/** With the time to connect, everybody is back within five seconds of the relay. */
+const BACKOFF_CAP_MS = 3500;
 /** A connection that lasted this long was a good one: the next back-off starts from the bottom. */
 const GOOD_CONNECTION_MS = 10_000;
+/** A ping that is late by more than this does not come any more. */
+const LATE_PING_MS = 2000;
 /** No event of the protocol carries more than one attachment. */
 const MAX_ATTACHMENTS = 8;
 
@@ -61,7 +66,9 @@ export class Socket {
   #watchdog = 0;
   #pending = null;
   #heartbeatMs = 0;
+  #pingMs = 0;
   #heardAt = 0;
+  #heard = now();
 
   constructor(url, namespace, handlers) {
     this.#url = url;
@@ -93,6 +100,19 @@ export class Socket {
     this.#watchdog = setTimeout(() => this.#drop('no answer'), CONNECT_TIMEOUT_MS);
   }
 
+  /** Whether a ping is overdue: this tab was frozen, or the connection is gone. */
+  get silent() {
+    return this.#connected && since(this.#heard) > this.#pingMs + LATE_PING_MS;
+  }
+
+  /** Connects anew at once: the machine slept, and nobody knows what has become of the connection. */
+  reopen() {
+    if (this.#ws) this.#teardown();
+    this.#failures = 0;
+    this.#handlers.state('waiting', { retryAt: performance.now(), reason: 'asleep' });
+    this.open();
+  }
+
   /** Ends the connection and stays closed. */
   close() {
     clearTimeout(this.#retry);
@@ -113,6 +133,7 @@ export class Socket {
 
   #message(data) {
     this.#heardAt = performance.now();
+    this.#heard = now();
     try {
       if (typeof data !== 'string') this.#attachment(data);
       else if (data[0] === '4') this.#packet(parsePacket(data.slice(1)));
@@ -127,6 +148,7 @@ export class Socket {
 
   #handshake({ pingInterval = 25_000, pingTimeout = 20_000 }) {
     this.#heartbeatMs = pingInterval + pingTimeout;
+    this.#pingMs = pingInterval;
     const auth = this.#handlers.auth?.();
     this.#ws.send(`40${this.#prefix()}${auth ? JSON.stringify(auth) : ''}`);
   }

@@ -10,6 +10,7 @@
 // more later, and tens of JPEGs cost less than one decoded picture.
 
 import { pageNow } from './clock.js';
+import { FIRST_PLAYED_SEQ } from './latency.js';
 
 const MAX_PICTURES = 2;
 const MAX_HELD_FRAMES = 150;
@@ -17,10 +18,16 @@ const MAX_HELD_BYTES = 8 << 20;
 const MAX_DETECTIONS = 64;
 /** In step shows live pictures when no detections came for so long: the detector is off or stuck. */
 const PATIENCE_US = 4_000_000;
+/** In step shows a picture without boxes rather than none for so long. */
+const STEP_US = 500_000;
+/** A frame that comes after so many intervals of the rate asked for is late. */
+const LATE = 1.5;
 
 export class Stream {
-  /** Counts since the page was opened. */
-  counts = { received: 0, painted: 0, skipped: 0, missed: 0, undecodable: 0 };
+  /** Counts since the page was opened; `paced` are those that the rate asked for leaves out. */
+  counts = { received: 0, painted: 0, skipped: 0, missed: 0, paced: 0, undecodable: 0 };
+  /** Frames a second that were asked for; 0 for all. */
+  maxFps = 0;
   /** Newest detections, or null. */
   detections = null;
   /** Sequence number that may be acknowledged at the next paint, or null. */
@@ -29,7 +36,8 @@ export class Stream {
   #decode;
   #wake;
   #inStep = false;
-  #lastSeq = null;
+  /** Meta data of the newest frame, and when it came; null before the first. */
+  #last = null;
   #next = null;
   #decoding = 0;
   #arrivals = 0;
@@ -40,8 +48,9 @@ export class Stream {
   #bySeq = new Map();
   #detectedAt = 0;
   #wanted = null;
-  /** Sequence number of the last frame that was shown in step. */
+  /** Sequence number up to which frames have been shown in step, and when the last one was. */
   #steppedTo = -1;
+  #steppedUs = -Infinity;
   #generation = 0;
 
   /** `wake()` asks for a `take()` before the next repaint; `decode` is replaced in tests. */
@@ -70,13 +79,11 @@ export class Stream {
 
   /** A frame has arrived. */
   frame(meta, blob) {
-    const frame = { meta, blob, order: ++this.#arrivals, arrivedUs: pageNow(), detections: null };
+    const frame = { meta, blob, order: ++this.#arrivals, arrivedUs: pageNow(), detections: null, inStep: false };
     this.counts.received++;
-    if (this.#lastSeq !== null) {
-      if (meta.seq < this.#lastSeq) this.#restarted();
-      else this.counts.missed += Math.max(0, meta.seq - this.#lastSeq - 1);
-    }
-    this.#lastSeq = meta.seq;
+    if (meta.seq < this.#last?.meta.seq) this.#restarted();
+    else if (this.#last) this.#countGap(frame);
+    this.#last = { meta, arrivedUs: frame.arrivedUs };
     if (!this.#inStep || this.fallenBack) {
       this.#dropHeld(Infinity);
       this.#show(frame);
@@ -100,8 +107,7 @@ export class Stream {
     this.detections = detections;
     this.#bySeq.set(detections.seq, detections);
     if (this.#bySeq.size > MAX_DETECTIONS) this.#bySeq.delete(this.#bySeq.keys().next().value);
-    // Those of a frame that is shown already, with its neighbour's boxes, came too late: the next
-    // frame is not theirs, and would in turn leave its own to the one behind it, for ever.
+    // Those of a frame from before the one that is shown came too late.
     if (this.#inStep && detections.seq > this.#steppedTo) {
       this.#wanted = detections;
       this.#match();
@@ -120,6 +126,11 @@ export class Stream {
     return earlier ?? this.detections;
   }
 
+  /** The detections of exactly this frame, or null. */
+  ownDetections({ seq }) {
+    return this.#bySeq.get(seq) ?? null;
+  }
+
   /** The newest decoded picture, which the caller must close, or null if there is no new one. */
   take() {
     const ready = this.#ready;
@@ -136,7 +147,20 @@ export class Stream {
   /** Lets go of everything; the counts stay. */
   reset() {
     this.#restarted();
-    this.#lastSeq = null;
+    this.#last = null;
+  }
+
+  // Why frames between the last one and this one did not come: because nobody asked for more a
+  // second (told by the agent's count, or by the relay keeping to our rate), or by some limit.
+  #countGap({ meta, arrivedUs }) {
+    if (meta.seq >= FIRST_PLAYED_SEQ) return; // Recordings have gaps of their own.
+    const gap = Math.max(0, meta.seq - this.#last.meta.seq - 1);
+    const told = meta.paced - this.#last.meta.paced;
+    let paced = Number.isFinite(told) ? Math.min(gap, Math.max(0, told)) : 0;
+    const inTime = this.maxFps > 0 && arrivedUs - this.#last.arrivedUs < LATE * (1e6 / this.maxFps);
+    if (inTime) paced = gap;
+    this.counts.paced += paced;
+    this.counts.missed += gap - paced;
   }
 
   // Sequence numbers start again at 0: nothing from before can be told from what comes.
@@ -149,6 +173,7 @@ export class Stream {
     this.#bySeq.clear();
     this.#wanted = null;
     this.#steppedTo = -1;
+    this.#steppedUs = -Infinity;
     this.detections = null;
     this.acknowledge = null;
   }
@@ -161,20 +186,26 @@ export class Stream {
   }
 
   // Frames come in order. So once one from after the wanted frame is here, the wanted one never
-  // comes (a slow link skipped it), and the nearest picture has to do; its boxes show their age.
+  // comes: it was not sent. Its boxes belong to no picture, and those of the frames before it were
+  // taken or never made. The next detections are waited for, or, where pictures are rare, the newest
+  // of those frames is shown without boxes.
   #match() {
     const wanted = this.#wanted;
-    if (!wanted || this.#held.length === 0) return;
-    const exact = this.#held.find((frame) => frame.meta.seq === wanted.seq);
-    if (!exact && this.#held.at(-1).meta.seq < wanted.seq) return;
-    const distance = (frame) => Math.abs(frame.meta.seq - wanted.seq);
-    const frame =
-      exact ?? this.#held.reduce((a, b) => (distance(b) < distance(a) ? b : a));
+    if (!wanted || this.#held.length === 0 || this.#held.at(-1).meta.seq < wanted.seq) return;
     this.#wanted = null;
-    this.#steppedTo = frame.meta.seq;
+    const earlier = this.#held.filter(({ meta }) => meta.seq <= wanted.seq);
+    const frame = earlier.at(-1) ?? this.#held[0];
+    const isOwn = frame.meta.seq === wanted.seq;
+    if (!isOwn && pageNow() - this.#steppedUs < STEP_US) {
+      this.#dropHeld(wanted.seq);
+      return;
+    }
+    this.#steppedTo = Math.max(frame.meta.seq, wanted.seq);
+    this.#steppedUs = pageNow();
     this.#dropHeld(frame.meta.seq);
     this.counts.skipped--; // not this one
-    frame.detections = wanted;
+    frame.detections = isOwn ? wanted : null;
+    frame.inStep = true;
     this.#show(frame);
   }
 

@@ -1,4 +1,5 @@
-//! What the user typed. Every long flag of `run` is also a variable and a key of the settings file.
+//! The command line. Every long flag of `run` is also an environment variable and a key of the
+//! settings file.
 
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -13,11 +14,11 @@ use crate::commands::cameras::CamerasArgs;
 use crate::commands::detect::DetectArgs;
 use crate::commands::model::ModelArgs;
 use cv_capture::SourceSpec;
-use cv_detect::DetectorArgs;
+use cv_detect::{DetectorArgs, SearchOn, Sensitivity};
 use cv_picture::Resolution;
 use cv_uplink::Wire;
 
-/// Where the agent's settings come from.
+/// Describes where the agent's settings come from.
 pub const PROGRAM: Program = Program {
     prefix: "CV_AGENT",
     default_file: "/etc/cv-agent/config.toml",
@@ -25,50 +26,50 @@ pub const PROGRAM: Program = Program {
 
 /// Streams a camera with object detections to cv-relay
 ///
-/// Settings: flags over environment variables over the file /etc/cv-agent/config.toml, where the
-/// keys are the flags' names, as in `stream-fps = 15`.
+/// A flag overrides an environment variable, which overrides the file /etc/cv-agent/config.toml.
+/// The keys of the file are the names of the flags, as in `stream-fps = 15`.
 #[derive(Debug, Parser)]
 #[command(name = "cv-agent", version, args_conflicts_with_subcommands = true)]
 pub struct Cli {
     /// Settings of `run`, the default command.
     #[command(flatten)]
     pub run: RunArgs,
-    /// What to do.
+    /// Subcommand; `None` for `run`.
     #[command(subcommand)]
     pub command: Option<Command>,
 }
 
-/// The commands.
+/// Subcommands of the agent.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Capture, detect and stream (the default)
     Run(Box<RunArgs>),
-    /// List what can be captured: devices, formats, sizes, rates and controls
+    /// List the cameras of this machine with their formats, sizes, rates and controls
     Cameras(CamerasArgs),
-    /// Run the detector on pictures
+    /// Search JPEG files for objects
     Detect(DetectArgs),
-    /// Inspect a model: tensors, layout found, what would be wrong with it
+    /// Show what a model is, how it would be used, and why it cannot be used
     Model(ModelArgs),
-    /// Time capture, decode, resize, infer, post-process and encode on this machine
+    /// Measure capture, decode, resize, inference, post-processing and encode on this machine
     Bench(BenchArgs),
     /// Print a completion script for a shell
     Completions {
-        /// Which shell
+        /// Shell that the script is for
         shell: clap_complete::Shell,
     },
     /// Print the manual page
     Man,
 }
 
-/// Settings of `run`.
+/// Settings of `cv-agent run`.
 #[derive(Clone, Debug, Args)]
 pub struct RunArgs {
-    /// Settings file; by default /etc/cv-agent/config.toml, if it is there
+    /// Settings file; by default /etc/cv-agent/config.toml, if it exists
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
 
-    /// What to capture: a camera's index, a device, a clip, a picture or a folder, http(s)://...,
-    /// exec:COMMAND, or test
+    /// Source to capture from: a camera's index, a device, a clip, an image or a folder,
+    /// http(s)://..., exec:COMMAND, or test
     #[arg(
         long,
         visible_alias = "camera",
@@ -77,8 +78,8 @@ pub struct RunArgs {
     )]
     pub source: SourceSpec,
 
-    /// Largest picture in pixels: a camera is asked for one that is not larger than this (by
-    /// default 640x480); if given, larger pictures of any source are scaled down
+    /// Maximum frame size in pixels: a camera is asked for a size that is not larger (by default
+    /// 640x480); if given, larger frames of any source are scaled down
     #[arg(long, value_name = "WIDTHxHEIGHT")]
     pub max_size: Option<Resolution>,
 
@@ -86,7 +87,7 @@ pub struct RunArgs {
     #[arg(long = "control", value_name = "NAME=VALUE", value_delimiter = ',', value_parser = control)]
     pub controls: Vec<(String, String)>,
 
-    /// The relay: a host, host:port, or http(s)://host:port
+    /// Relay to send to: a host, host:port, or http(s)://host:port
     #[arg(
         long,
         visible_alias = "server-addr",
@@ -95,7 +96,7 @@ pub struct RunArgs {
     )]
     pub server: String,
 
-    /// The relay's port, if --server names none
+    /// Port of the relay, if --server names none
     #[arg(long, value_name = "PORT", default_value_t = cv_protocol::DEFAULT_PORT,
           value_parser = number(1..=u16::MAX))]
     pub server_port: u16,
@@ -104,20 +105,20 @@ pub struct RunArgs {
     #[arg(long, value_enum, default_value_t = Wire::Relay)]
     pub wire: Wire,
 
-    /// Serve the page from here, instead of sending to a server
+    /// Serve the page from this agent instead of sending to a server
     #[arg(long, num_args = 0..=1, require_equals = true, value_name = "BOOL",
           default_value_t = false, default_missing_value = "true")]
     pub use_streamer: bool,
 
-    /// Address that the streamer listens on; 127.0.0.1 keeps it to this machine
+    /// Address that the streamer listens on; with 127.0.0.1 only this machine can watch
     #[arg(long, value_name = "ADDRESS", default_value = "0.0.0.0")]
     pub streamer_host: IpAddr,
 
-    /// Port that the streamer listens on; 0 takes a free one
+    /// Port that the streamer listens on; 0 chooses a free port
     #[arg(long, value_name = "PORT", default_value_t = 5000, value_parser = number(0..=u16::MAX))]
     pub streamer_port: u16,
 
-    /// Secret that the streamer's viewers must present, at most 256 bytes; without it everyone who
+    /// Secret that viewers of the streamer must present, at most 256 bytes; without it everyone who
     /// reaches the port may watch
     #[arg(long, value_name = "SECRET", hide_default_value = true, value_parser = text(1..=256))]
     pub streamer_token: Option<String>,
@@ -126,56 +127,70 @@ pub struct RunArgs {
     #[arg(long, value_name = "NAME")]
     pub name: Option<String>,
 
-    /// Secret that the relay asks agents for, at most 256 bytes
+    /// Secret that the relay requires of agents, at most 256 bytes
     #[arg(long, value_name = "SECRET", hide_default_value = true, value_parser = text(1..=256))]
     pub token: Option<String>,
 
-    /// Most frames sent per second, 0.05 to 240
+    /// Maximum number of frames sent per second, 0.05 to 240
     #[arg(long, value_name = "FPS", default_value_t = 20.0, value_parser = number(0.05_f32..=240.0))]
     pub stream_fps: f32,
 
-    /// What to detect with.
+    /// Settings of the detector.
     #[command(flatten)]
     pub detector: DetectorArgs,
 
-    /// Most frames searched for objects per second, 0.01 to 240; by default as many as the
-    /// detector can
+    /// Maximum number of frames searched for objects per second, 0.01 to 240; by default as many as
+    /// the detector can search
     #[arg(long, value_name = "FPS", value_parser = number(0.01_f32..=240.0))]
     pub detect_fps: Option<f32>,
 
-    /// Send video only
+    /// When to search for objects: always, or on motion, which costs little while nothing moves
+    #[arg(long, value_enum, value_name = "WHEN", default_value_t)]
+    pub detect_on: SearchOn,
+
+    /// With --detect-on motion, seconds after which a frame is searched even if nothing moves, 0.1
+    /// to 86400
+    #[arg(long, value_name = "SECONDS", default_value_t = 5.0, value_parser = number(0.1_f32..=86400.0))]
+    pub detect_at_least: f32,
+
+    /// With --detect-on motion, how much has to change: low (large or near things), medium or high
+    /// (small or far ones)
+    #[arg(long, value_enum, value_name = "WORD", default_value_t)]
+    pub detect_sensitivity: Sensitivity,
+
+    /// Send video only, without detections
     #[arg(long, num_args = 0..=1, require_equals = true, value_name = "BOOL",
           default_value_t = false, default_missing_value = "true")]
     pub no_detect: bool,
 
-    /// Give objects no identity from frame to frame
+    /// Do not track objects from frame to frame
     #[arg(long, num_args = 0..=1, require_equals = true, value_name = "BOOL",
           default_value_t = false, default_missing_value = "true")]
     pub no_track: bool,
 
-    /// Stop after so many seconds, 0.1 to 1e9
+    /// Stop after this many seconds, 0.1 to 1e9
     #[arg(long, value_name = "N", value_parser = number(0.1_f64..=1e9))]
     pub seconds: Option<f64>,
 
-    /// What is logged: off, error, warn, info, debug or trace
+    /// Log level: off, error, warn, info, debug or trace
     #[arg(long, value_name = "LEVEL", default_value = "info", value_parser = level)]
     pub log_level: LevelFilter,
 
-    /// Break something on purpose, to test what watches over it
+    /// Cause a fault on purpose, to test what monitors the agent
     #[arg(long, hide = true, value_enum)]
     pub test_hook: Option<TestHook>,
 }
 
-/// Faults that can be asked for.
+/// Faults that a test can cause.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum TestHook {
-    /// The capture thread hangs after the 30th picture.
+    /// The capture thread hangs after the 30th frame.
     StuckCapture,
-    /// The detection thread hangs in the 10th picture.
+    /// The detection thread hangs in the 10th frame.
     StuckDetect,
-    /// The capture thread panics after the 30th picture.
+    /// The capture thread panics after the 30th frame.
     PanicCapture,
-    /// The detection thread panics in the 10th picture.
+    /// The detection thread panics in the 10th frame.
     PanicDetect,
 }
 
@@ -196,7 +211,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_setting_has_its_row_in_the_documentation() {
+    fn docs_config_md_has_a_row_for_every_setting() {
         let documentation = include_str!("../../docs/config.md");
         let table = PROGRAM.table::<Cli>();
         for row in table.lines() {
@@ -209,12 +224,12 @@ mod tests {
         assert_eq!(
             documented,
             table.lines().count(),
-            "rows of settings that are gone"
+            "docs/config.md has rows of settings that no longer exist"
         );
     }
 
     #[test]
-    fn the_parser_is_sound() {
+    fn the_command_line_parser_is_valid() {
         PROGRAM.command::<Cli>().debug_assert();
     }
 }

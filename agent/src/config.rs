@@ -1,4 +1,4 @@
-//! What the program may rely on: settings that are parsed, in range and complete.
+//! The agent's configuration: settings that are parsed, in range and complete.
 
 use std::fmt;
 use std::fs;
@@ -10,44 +10,45 @@ use cv_protocol::{AgentAuth, check_camera_name};
 use crate::cli::{RunArgs, TestHook};
 use crate::streamer::StreamerConfig;
 use cv_capture::{SourceSpec, Wanted};
-use cv_detect::DetectorConfig;
+use cv_detect::{DetectorConfig, SearchWhen};
 use cv_picture::Resolution;
 use cv_uplink::{Endpoint, Wire};
 
-/// Settings of `cv-agent run`.
+/// Configuration of `cv-agent run`.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// What to capture.
+    /// Source to capture from.
     pub source: SourceSpec,
-    /// How to capture it.
+    /// Size, frame rate and controls that the source is asked for.
     pub wanted: Wanted,
-    /// Larger pictures than this are scaled down, where a source has no smaller ones.
+    /// Size to which larger frames are scaled down if the source offers no smaller ones; `None` for
+    /// no limit.
     pub max_size: Option<Resolution>,
-    /// What to detect with; `None` for video only.
+    /// Settings of the detector; `None` to send video only.
     pub detector: Option<DetectorConfig>,
-    /// Where to send it.
+    /// Destination of frames and detections.
     pub destination: Destination,
-    /// How we introduce ourselves there.
+    /// Auth payload with which the agent introduces itself to the relay.
     pub auth: AgentAuth,
-    /// What a reload may change.
+    /// Frame rates, which a reload may change.
     pub rates: Rates,
-    /// When to stop without being told.
+    /// Time after which the agent stops; `None` to run until it is told to stop.
     pub run_time: Option<Duration>,
-    /// What to break on purpose.
+    /// Fault that a test asks for.
     pub test_hook: Option<TestHook>,
 }
 
-/// Who gets what was captured.
+/// Destination of frames and detections.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Destination {
     /// A relay, or the tutorial's server.
     Server {
-        /// Which messages it understands.
+        /// Messages that the server understands.
         wire: Wire,
-        /// Where it is.
+        /// Address of the server.
         endpoint: Endpoint,
     },
-    /// Browsers, from this process.
+    /// Browsers, which this process serves itself.
     Streamer(StreamerConfig),
 }
 
@@ -60,18 +61,20 @@ impl fmt::Display for Destination {
     }
 }
 
-/// Settings that a reload changes while everything runs.
+/// Frame rates, which a reload changes without interrupting the video.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Rates {
-    /// Most frames sent per second.
+    /// Maximum number of frames sent per second.
     pub stream_fps: f32,
-    /// Most frames searched per second; `None` for as many as the detector can.
+    /// Maximum number of frames searched per second; `None` for as many as the detector can search.
     pub detect_fps: Option<f32>,
+    /// Which frames are searched.
+    pub search: SearchWhen,
 }
 
 impl fmt::Display for Rates {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "at most {} frames a second sent", self.stream_fps)?;
+        write!(f, "at most {} frames per second sent", self.stream_fps)?;
         match self.detect_fps {
             Some(fps) => write!(f, ", {fps} searched"),
             None => Ok(()),
@@ -80,7 +83,7 @@ impl fmt::Display for Rates {
 }
 
 impl TryFrom<RunArgs> for Config {
-    /// A sentence that names the flag.
+    /// Sentence for the user that names the flag and what is wrong with its value.
     type Error = String;
 
     fn try_from(args: RunArgs) -> Result<Self, Self::Error> {
@@ -116,11 +119,18 @@ impl TryFrom<RunArgs> for Config {
                 protocol: cv_protocol::VERSION,
                 camera: name,
                 token: args.token,
+                key: None,
+                adoption: false,
                 version: env!("CARGO_PKG_VERSION").into(),
             },
             rates: Rates {
                 stream_fps: args.stream_fps,
                 detect_fps: args.detect_fps,
+                search: SearchWhen {
+                    on: args.detect_on,
+                    at_least: Duration::from_secs_f32(args.detect_at_least),
+                    sensitivity: args.detect_sensitivity,
+                },
             },
             run_time: args.seconds.map(Duration::from_secs_f64),
             test_hook: args.test_hook,
@@ -128,7 +138,7 @@ impl TryFrom<RunArgs> for Config {
     }
 }
 
-/// The machine's name, made fit for a camera's.
+/// Returns the machine's name if a camera may have that name, otherwise `camera`.
 fn host_name() -> String {
     let name = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     let name = name.trim();

@@ -1,4 +1,4 @@
-//! The agent's binary: settings, then the command, then the exit status.
+//! The agent's binary: reads the settings, runs the command, and returns the exit status.
 
 use std::process::ExitCode;
 
@@ -69,7 +69,7 @@ fn run(args: RunArgs) -> anyhow::Result<()> {
     pipeline::run(config, detector, Box::new(read_again))
 }
 
-/// The settings as they are now, for a reload.
+/// Reads the current settings again, for a reload.
 fn read_again() -> Result<Config, String> {
     let cli: Cli = PROGRAM.parse_process().map_err(|err| err.to_string())?;
     let args = match cli.command {
@@ -79,7 +79,7 @@ fn read_again() -> Result<Config, String> {
     Config::try_from(args)
 }
 
-/// Whether trying again is useless until somebody changes the settings.
+/// Whether an error lasts until somebody changes the settings, so that a restart is useless.
 fn is_bad_setting(err: &anyhow::Error) -> bool {
     err.is::<SettingsError>() || err.is::<DetectError>() || err.is::<cv_capture::CaptureError>()
 }

@@ -1,16 +1,16 @@
-//! Detection computes for as long as there is something to compute; video must not wait for it.
+//! Lowers the priority of detection, which computes without a pause and must not delay the video.
 #![allow(unsafe_code)]
 
-/// How much lower than everything else detection ranks; 19 would be the most.
+/// Niceness of detection: how much lower it ranks than the other threads. The maximum is 19.
 const NICENESS: libc::c_int = 5;
 
-/// Lets every other thread of this process go before the calling one, and before those that it
-/// starts from now on (a runtime's workers).
+/// Lowers the priority of the calling thread, and of all threads that it starts from now on (the
+/// workers of a runtime), below that of the process's other threads.
 ///
-/// It cannot be undone. If the kernel refuses, detection merely competes as it did.
+/// This cannot be undone. If the kernel refuses, detection competes for the processor as before.
 pub fn yield_to_others() {
-    // SAFETY: `setpriority` takes three integers and touches no memory of ours. On Linux, 0 means
-    // the calling thread alone.
+    // SAFETY: `setpriority` takes three integers and no pointer. On Linux, 0 means the calling
+    // thread only.
     let refused = unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, NICENESS) } != 0;
     if refused {
         log::debug!(
@@ -31,7 +31,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_calling_thread_and_its_children_rank_lower() {
+    fn only_the_calling_thread_and_its_children_get_a_lower_priority() {
         let before = niceness("thread-self");
         let (own, child) = std::thread::spawn(|| {
             yield_to_others();

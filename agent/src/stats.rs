@@ -1,4 +1,5 @@
-//! Counters that the threads keep, and what is told of them once a second.
+//! Counters that the threads update, and the measurements that the agent derives from them once a
+//! second.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -6,59 +7,66 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use cv_protocol::{Stats, Timestamp};
+use cv_protocol::{Moment, Stats};
 
 use cv_capture::Counts;
 use cv_detect::TrackCounts;
 
-/// What the threads count.
+/// Counters that the threads of the agent update.
 #[derive(Debug, Default)]
 pub struct Meters {
-    /// Pictures captured since the start.
+    /// Number of frames captured since the agent started.
     pub captured: AtomicU64,
-    /// Pictures searched for objects since the start.
+    /// Number of frames searched for objects since the agent started.
     pub detected: AtomicU64,
-    /// Pictures too large that could not be scaled down.
+    /// Pictures looked at since the start in which nothing moved, so that they were not searched.
+    pub unchanged: AtomicU64,
+    /// Number of frames dropped because they exceed `--max-size` and could not be scaled down.
     pub unfit: AtomicU64,
-    /// Pictures in which the search failed.
+    /// Number of frames in which the search for objects failed.
     pub undetectable: AtomicU64,
-    /// Objects that were given an identity since the start, and those of them that have left.
+    /// Number of objects that were given an identity since the agent started. `objects_lost` counts
+    /// those that have disappeared again.
     objects_found: AtomicU64,
     objects_lost: AtomicU64,
     camera: Mutex<Camera>,
+    /// Reason why the newest frame could not be searched; `None` if it could.
+    search_fault: Mutex<Option<String>>,
 }
 
-/// The state of the camera.
+/// State of the camera.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Camera {
-    /// What is open, for a person to read; empty before the first time.
+    /// Description of the open source for a person; empty before a source is opened for the first
+    /// time.
     pub description: String,
     /// What is wrong, and since when; `None` while pictures come.
-    pub fault: Option<(String, Timestamp)>,
+    pub fault: Option<(String, Moment)>,
     /// Pictures lost by sources that are closed now, and by the open one.
     closed: Counts,
     open: Counts,
 }
 
 impl Meters {
-    /// The camera's present state.
+    /// Returns the current state of the camera.
     pub fn camera(&self) -> Camera {
         self.lock().clone()
     }
 
-    /// The source is open and this is what it is.
+    /// Notes that a source was opened, and its description for a person.
     pub fn camera_opened(&self, description: String) {
         self.lock().description = description;
     }
 
     /// Pictures come; returns what was wrong until now.
-    pub fn camera_works(&self, counts: Counts) -> Option<(String, Timestamp)> {
+    pub fn camera_works(&self, counts: Counts) -> Option<(String, Moment)> {
         let mut camera = self.lock();
         camera.open = counts;
         camera.fault.take()
     }
 
-    /// No pictures come, for this reason. Returns whether the reason is a new one.
+    /// Marks the camera as not delivering for `reason`. Returns whether the reason differs from the
+    /// last one.
     pub fn camera_fails(&self, reason: String) -> bool {
         let mut camera = self.lock();
         let open = std::mem::take(&mut camera.open);
@@ -70,10 +78,26 @@ impl Meters {
         let (before, since) = camera
             .fault
             .take()
-            .unwrap_or_else(|| (String::new(), Timestamp::now()));
+            .unwrap_or_else(|| (String::new(), Moment::now()));
         let changed = before != reason;
         camera.fault = Some((reason, since));
         changed
+    }
+
+    /// A frame was searched, or could not be for this reason.
+    pub fn searched(&self, fault: Option<String>) {
+        *self
+            .search_fault
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = fault;
+    }
+
+    /// Returns the reason why the newest frame could not be searched; `None` if it could.
+    pub fn search_fault(&self) -> Option<String> {
+        self.search_fault
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     /// How many objects came and left since the start.
@@ -91,21 +115,21 @@ impl Meters {
 #[derive(Debug)]
 pub struct Sampler {
     at: Instant,
-    counters: [u64; 3],
+    counters: [u64; 4],
     cpu_ticks: Option<u64>,
 }
 
 impl Sampler {
-    /// Rates count from now on.
+    /// Creates a sampler, whose first rates count from now on.
     pub fn new() -> Self {
         Self {
             at: Instant::now(),
-            counters: [0; 3],
+            counters: [0; 4],
             cpu_ticks: cpu_ticks(),
         }
     }
 
-    /// What happened since the last call. `sent` and `dropped` are counted elsewhere.
+    /// Returns the measurements since the last call. `sent` and `dropped` are counted elsewhere.
     pub fn sample(
         &mut self,
         meters: &Meters,
@@ -118,8 +142,9 @@ impl Sampler {
             meters.captured.load(Ordering::Relaxed),
             sent,
             meters.detected.load(Ordering::Relaxed),
+            meters.unchanged.load(Ordering::Relaxed),
         ];
-        let [capture_fps, stream_fps, detect_fps] =
+        let [capture_fps, stream_fps, detect_fps, unchanged_fps] =
             std::array::from_fn(|i| counters[i].saturating_sub(self.counters[i]) as f32 / seconds);
         let ticks = cpu_ticks();
         let used = ticks
@@ -151,8 +176,9 @@ impl Sampler {
             capture_fps,
             stream_fps,
             detect_fps,
+            unchanged_fps,
             dropped: drops,
-            // A tick is a hundredth of a second on every Linux that we run on.
+            // A tick is a hundredth of a second on every Linux that the agent supports.
             cpu: used as f32 / seconds,
             repaired: total(|c| c.repaired),
             copied: total(|c| c.copied),
@@ -160,17 +186,18 @@ impl Sampler {
             objects_lost: meters.objects_lost.load(Ordering::Relaxed),
             rss_mb: resident_mb().unwrap_or_default(),
             temp_c: temperature(),
-            camera_gone_since_us: camera.fault.as_ref().map(|&(_, since)| since),
+            camera_gone_since_us: camera.fault.as_ref().map(|(_, since)| since.timestamp()),
             camera_fault: camera.fault.map(|(reason, _)| reason),
             ..Stats::default()
         }
     }
 }
 
-/// Processor time of the whole process since its start, in hundredths of a second.
+/// Returns the processor time of the process since its start, in hundredths of a second.
 fn cpu_ticks() -> Option<u64> {
     let stat = fs::read_to_string("/proc/self/stat").ok()?;
-    // The name in parentheses may hold anything; utime and stime are the 12th and 13th after it.
+    // The name in parentheses may contain anything; utime and stime are the 12th and 13th field
+    // after it.
     let mut fields = stat.rsplit_once(')')?.1.split_whitespace().skip(11);
     let user: u64 = fields.next()?.parse().ok()?;
     let system: u64 = fields.next()?.parse().ok()?;
@@ -184,7 +211,7 @@ fn resident_mb() -> Option<f32> {
     Some(kib * 1024.0 / 1e6)
 }
 
-/// The hottest sensor of the board, in degrees Celsius.
+/// Returns the temperature of the board's hottest sensor, in degrees Celsius.
 fn temperature() -> Option<f32> {
     let zones = fs::read_dir("/sys/class/thermal").ok()?;
     zones
@@ -192,7 +219,7 @@ fn temperature() -> Option<f32> {
         .filter_map(|zone| fs::read_to_string(zone.path().join("temp")).ok())
         .filter_map(|text| text.trim().parse::<f32>().ok())
         .map(|millidegrees| millidegrees / 1000.0)
-        // A sensor that is off or broken reports nonsense.
+        // A sensor that is off or broken reports implausible values.
         .filter(|degrees| (-50.0..200.0).contains(degrees))
         .max_by(f32::total_cmp)
 }
@@ -202,7 +229,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn this_process_is_measured() {
+    fn processor_time_and_memory_of_this_process_are_measured() {
         assert!(cpu_ticks().is_some());
         let resident = resident_mb().unwrap();
         assert!((1.0..10_000.0).contains(&resident), "{resident}");
@@ -214,6 +241,7 @@ mod tests {
         let mut sampler = Sampler::new();
         sampler.at -= std::time::Duration::from_secs(2);
         meters.captured.store(60, Ordering::Relaxed);
+        meters.unchanged.store(10, Ordering::Relaxed);
         meters.tracked(TrackCounts { found: 7, lost: 4 });
         meters.camera_works(Counts {
             lost: 2,
@@ -227,6 +255,7 @@ mod tests {
         let stats = sampler.sample(&meters, 40, [("link", 1), ("pace", 0)]);
         assert!((stats.capture_fps - 30.0).abs() < 1.0);
         assert!((stats.stream_fps - 20.0).abs() < 1.0);
+        assert!((stats.unchanged_fps - 5.0).abs() < 0.5);
         assert_eq!(
             stats.dropped,
             [("camera".into(), 5), ("link".into(), 1)].into()
@@ -237,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fault_keeps_its_beginning_and_is_new_once() {
+    fn a_fault_keeps_its_start_time_and_is_reported_as_new_once() {
         let meters = Meters::default();
         assert!(meters.camera_fails("gone".into()));
         let since = meters.camera().fault.unwrap().1;

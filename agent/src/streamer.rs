@@ -1,4 +1,4 @@
-//! The page served by the agent itself: a relay in this process, and no uplink.
+//! The page served by the agent itself: a relay within the agent's process, and no uplink.
 
 use std::fs::File;
 use std::io::{self, Read as _};
@@ -12,35 +12,35 @@ use tokio::net::TcpListener;
 
 use cv_uplink::{Drop, Feed, Gate, Link, Stop};
 
-/// Where the page is served, and to whom.
+/// Address and access rules of the page that the agent serves.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StreamerConfig {
-    /// Where to listen.
+    /// Address and port that the streamer listens on.
     pub address: SocketAddr,
-    /// What viewers must present; absent: everyone who reaches the port may watch.
+    /// Secret that viewers must present; if absent, everyone who reaches the port may watch.
     pub token: Option<String>,
 }
 
-/// Why the page cannot be served.
+/// Reason why the agent cannot serve the page.
 #[derive(Debug, thiserror::Error)]
 pub enum StreamerError {
-    /// The port is taken, or not ours to take.
-    #[error("cannot listen on {address}: {source}; another port: --streamer-port")]
+    /// The port is in use, or the agent may not use it.
+    #[error("cannot listen on {address}: {source}; choose another port with --streamer-port")]
     Listen {
-        /// The address.
+        /// Address that the streamer tried to listen on.
         address: SocketAddr,
-        /// Why.
+        /// Error of the operating system.
         source: io::Error,
     },
-    /// The camera's name was refused.
+    /// The relay refused the name of the camera.
     #[error(transparent)]
     Publish(#[from] PublishRefused),
-    /// There is no randomness for the secret that keeps other agents out.
+    /// The kernel gave no random bytes for the secret that excludes other agents.
     #[error("cannot read /dev/urandom: {0}")]
     Random(#[source] io::Error),
 }
 
-/// A relay that listens already.
+/// A relay within this process that already listens.
 pub struct Streamer {
     listener: TcpListener,
     relay: Relay,
@@ -48,19 +48,21 @@ pub struct Streamer {
 }
 
 impl Streamer {
-    /// Listens and takes in the camera, but serves nobody yet. Must be called within the runtime.
+    /// Starts to listen and registers the camera, but does not serve anybody yet. It must be called
+    /// within the tokio runtime.
     ///
     /// # Errors
     ///
-    /// [`StreamerError`], first of all if the port is taken.
+    /// Returns a [`StreamerError`], usually because the port is in use.
     pub async fn open(config: &StreamerConfig, camera: &str) -> Result<Self, StreamerError> {
         let address = config.address;
         let listen = |source| StreamerError::Listen { address, source };
         let listener = TcpListener::bind(address).await.map_err(listen)?;
         let relay = cv_relay::app(Config {
-            // This relay is for one camera: nobody else can know the secret.
+            // This relay serves one camera only. Other agents cannot know the random secret.
             agent_token: Some(Token::new(secret().map_err(StreamerError::Random)?)),
             viewer_token: config.token.as_deref().map(Token::new),
+            open: cv_relay::Open::Everyone,
             ..Config::default()
         });
         let publisher = relay.hub().publish(camera, |_reason| ())?;
@@ -71,7 +73,7 @@ impl Streamer {
             (false, false) => "anyone who reaches this machine",
         };
         cv_relay::announce_page(local);
-        log::info!("Streamer: open to {who}; no other agents");
+        log::info!("Streamer: serves {who}; refuses other agents");
         Ok(Self {
             listener,
             relay,
@@ -79,7 +81,7 @@ impl Streamer {
         })
     }
 
-    /// Serves what `feed` brings until `stop` is requested.
+    /// Serves the frames and detections of `feed` until `stop` is requested.
     pub async fn run(self, feed: &Feed, link: &Link, mut stop: Stop) {
         let Self {
             listener,
@@ -99,17 +101,17 @@ impl Streamer {
                 () = publish(&publisher, feed, link) => {}
                 () = stop.requested() => {}
             }
-            // The camera goes offline before the viewers are sent away.
+            // The camera goes offline before the viewers are disconnected.
             drop(publisher);
         };
         let (served, ()) = tokio::join!(serving, publishing);
         if let Err(err) = served {
-            log::error!("The streamer's port broke: {err}");
+            log::error!("Streamer: cannot accept connections any more: {err}");
         }
     }
 }
 
-/// Hands on whatever is new, for ever.
+/// Publishes each new frame, detection and measurement, for ever.
 async fn publish(publisher: &Publisher, feed: &Feed, link: &Link) {
     let mut gate = Gate::default();
     let mut demand = publisher.demand();
@@ -132,6 +134,7 @@ async fn publish(publisher: &Publisher, feed: &Feed, link: &Link) {
                         width: frame.resolution.width,
                         height: frame.resolution.height,
                         bytes: None,
+                        paced: Some(feed.paced()),
                         annotated: false,
                     };
                     publisher
@@ -143,7 +146,7 @@ async fn publish(publisher: &Publisher, feed: &Feed, link: &Link) {
                 Err(reason) => feed.count(reason),
             }
         }
-        // A change of the demand concerns the next frame: it need not wake us.
+        // A change of the demand affects only the next frame, so it need not wake this task.
         feed.changed().await;
     }
 }

@@ -87,6 +87,8 @@ pub struct CameraMetrics {
     pub dropped_not_jpeg: Counter,
     /// Frames that the agent gave up on the way.
     pub dropped_cut: Counter,
+    /// Frames that waited while the agent, its link or the relay stood still.
+    pub dropped_left_over: Counter,
     /// Frames that a viewer did not get because its window was full.
     pub dropped_viewer_busy: Counter,
     /// Frames that a viewer did not get because it asked for fewer.
@@ -267,6 +269,7 @@ pub fn render(
             ("out_of_order", &camera.metrics.dropped_out_of_order),
             ("not_jpeg", &camera.metrics.dropped_not_jpeg),
             ("cut", &camera.metrics.dropped_cut),
+            ("left_over", &camera.metrics.dropped_left_over),
             ("viewer_busy", &camera.metrics.dropped_viewer_busy),
             ("rate_limit", &camera.metrics.dropped_rate_limit),
         ] {

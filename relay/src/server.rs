@@ -4,7 +4,7 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::Body;
@@ -18,6 +18,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tower_service::Service as _;
 
 use crate::Relay;
+use crate::descriptors::{self, Complaint};
 use crate::peer::{Connection, Peer};
 
 /// Bytes of a response that may wait in this process: a frame that does not fit is not chosen yet.
@@ -50,7 +51,7 @@ pub fn announce_page(address: SocketAddr) {
 }
 
 /// This machine's address towards others: the one a packet to them would carry.
-fn address_on_the_network() -> Option<IpAddr> {
+pub(crate) fn address_on_the_network() -> Option<IpAddr> {
     // Connecting a datagram socket sends nothing; 192.0.2.1 is reserved for documentation.
     let socket = UdpSocket::bind(("0.0.0.0", 0)).ok()?;
     socket.connect(("192.0.2.1", 9)).ok()?;
@@ -76,10 +77,12 @@ pub async fn serve(
     stop: impl Future<Output = ()>,
 ) -> io::Result<()> {
     let limits = relay.hub().config().limits;
-    let places = limits.agents + limits.viewers + OTHER_CONNECTIONS;
-    let free = Arc::new(Semaphore::new(places.min(Semaphore::MAX_PERMITS)));
+    let wanted = limits.agents + limits.viewers + OTHER_CONNECTIONS;
+    let places = descriptors::places(wanted.min(Semaphore::MAX_PERMITS));
+    let free = Arc::new(Semaphore::new(places));
+    let mut trouble = Complaint::default();
     let (stopping, stopped) = watch::channel(false);
-    let housekeeping = tokio::spawn(relay.hub().clone().keep_house());
+    let housekeeping = tokio::spawn(relay.clone().keep_house());
     let telling = relay
         .hub()
         .config()
@@ -103,7 +106,9 @@ pub async fn serve(
             Err(err) if concerns_one_connection(&err) => {}
             // Too many open files, for example: a pause lets connections end.
             Err(err) => {
-                log::error!("cannot accept a connection: {err}");
+                if let Some(often) = trouble.again(Instant::now()) {
+                    log::error!("cannot accept a connection: {err}{often}");
+                }
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
         }

@@ -52,6 +52,60 @@ describe('numbers', () => {
     assert.ok(Math.abs(sum - hops.total) < 0.01, `hops sum up: ${sum} of ${hops.total}`);
   });
 
+  test('whose clock is set, and when: no age is ever absurd, and it is right again within 2 s', async () => {
+    const DAY_US = 86_400e6;
+    let offset = 0;
+    const tellOffset = (us) => {
+      offset = us;
+      relay.cameras([camera('front', { ...SIZE, clock_offset_us: offset })]);
+    };
+    const setRelay = (us, told) => {
+      relay.clockAheadUs += us;
+      if (told) relay.send('clock', { set_by_us: us });
+      tellOffset(offset + us);
+    };
+    await open();
+    await watching();
+    await until(page, ({ clock }) => clock !== null);
+    scene.play(20);
+    await page.evaluate(() => {
+      window.ages = [];
+      setInterval(() => window.ages.push(document.querySelector('#age').textContent), 20);
+    });
+    const right = () => page.waitForFunction(() => Number(document.querySelector('#age').textContent) < 1000, null, { timeout: 2000 });
+    await right();
+    const jumps = {
+      'the relay’s, forward': () => setRelay(14 * DAY_US, true),
+      'the relay’s, back': () => setRelay(-15 * DAY_US, true),
+      'the relay’s, by less, and nobody says so': () => setRelay(90e6, false),
+      'the relay’s, back, and nobody says so': () => setRelay(-DAY_US, false),
+      'the agent’s, forward': () => {
+        scene.clockUs += 14 * DAY_US;
+        setTimeout(() => tellOffset(offset - 14 * DAY_US), 1000);
+      },
+      'the agent’s, back': () => {
+        scene.clockUs -= 15 * DAY_US;
+        setTimeout(() => tellOffset(offset + 15 * DAY_US), 1000);
+      },
+      'this machine’s': () => page.evaluate((us) => {
+        const { now } = Date;
+        Date.now = () => now.call(Date) + us / 1000;
+      }, 14 * DAY_US),
+    };
+    for (const [whose, jump] of Object.entries(jumps)) {
+      await jump();
+      // What was shown before it goes on to count for a second.
+      await new Promise((resolve) => setTimeout(resolve, 1100));
+      await right().catch(() => assert.fail(whose));
+      // Doubts are put off for five seconds; the next jump is another day's.
+      if (whose.endsWith('says so')) await new Promise((resolve) => setTimeout(resolve, 5000));
+    }
+    const ages = await page.evaluate(() => window.ages);
+    const absurd = ages.filter((age) => age !== '–' && !(Number(age.replace(',', '')) >= 0 && Number(age.replace(',', '')) < 10_000));
+    assert.deepEqual(absurd, []);
+    assert.ok(ages.includes('–'), 'the agent’s new offset takes a second to become known');
+  });
+
   test('what is not known is marked, not made up', async () => {
     relay.cameras([camera('front', { ...SIZE, clock_offset_us: undefined })]);
     await open();
@@ -87,6 +141,8 @@ describe('numbers', () => {
     }
     assert.match(await text('#drops'), /newer frame came1,234/);
     assert.equal(await text('#agent-note'), 'slow link: 320x240');
+    relay.send('stats', { camera: 'front', capture_fps: 30, stream_fps: 15, detect_fps: 3, unchanged_fps: 22, dropped: {}, cpu: 1, rss_mb: 38 });
+    await page.waitForFunction(() => document.querySelector('#agent').textContent.includes('3.0 of 25.0 fps, the rest unchanged'));
   });
 });
 

@@ -36,6 +36,42 @@ for (const { stack, asyncMode } of SERVERS) {
   });
 }
 
+test('a server that handles the default namespace and /cv gets each picture once', async (t) => {
+  const server = await startServer('current', { args: ['--namespace', '/', '--namespace', '/cv'] });
+  t.after(() => server.stop());
+  for (const wire of ['tutorial', 'tutorial-cv']) {
+    const page = new Page(4, server.url);
+    t.after(() => page.close());
+    await page.connected;
+    // Each of its pictures is another one: it has the time in it.
+    const agent = startAgent({ port: server.port, source: 'test:320x240', fps: 10, detect: false, args: ['--wire', wire] });
+    t.after(() => agent.stop());
+    await page.take(30);
+    const { sent } = await lastWords(agent);
+    // A second time would come within the time that the first took.
+    await new Promise((resolve) => setTimeout(resolve, 1000));
+    assert.ok(page.messages.length <= sent, `${page.messages.length} came of ${sent}`);
+    assert.equal(new Set(page.messages.map(({ image }) => image)).size, page.messages.length);
+    page.close();
+  }
+});
+
+test('a server that handles /cv alone: told what to do, and sent to', async (t) => {
+  const server = await startServer('current', { args: ['--namespace', '/cv'] });
+  t.after(() => server.stop());
+  const page = new Page(4, server.url);
+  t.after(() => page.close());
+  await page.connected;
+  const deaf = startAgent({ port: server.port, fps: 10, detect: false, args: ['--wire', 'tutorial'] });
+  t.after(() => deaf.stop());
+  await deaf.line(/no acknowledgement from the server .*use --wire tutorial-cv/);
+  assert.equal(page.messages.length, 0);
+  await deaf.stop();
+  const agent = startAgent({ port: server.port, fps: 10, detect: false, args: ['--wire', 'tutorial-cv'] });
+  t.after(() => agent.stop());
+  decode((await page.take(20)).at(-1).image);
+});
+
 test('our agent waits for their server, and comes back to it after a restart', async (t) => {
   const first = await startServer('current');
   const { port } = first;

@@ -31,15 +31,23 @@ for (const { stack, asyncMode } of SERVERS) {
 }
 
 for (const stack of STACKS) {
-  test(`a client of the first version sends on the default namespace: ${stack}`, async (t) => {
-    const server = await startServer(stack);
-    t.after(() => server.stop());
-    const page = new Page(stack === 'pinned' ? 2 : 4, server.url);
-    t.after(() => page.close());
-    await page.connected;
-    const client = startClient(stack, server.port, { fps: 5, detect: false, args: ['--namespace', '/'] });
-    t.after(() => client.stop());
-    const messages = await page.take(20);
-    decode(messages.at(-1).image);
+  test(`their server hears the default namespace alone, unless its handler was moved: ${stack}`, async (t) => {
+    for (const [args, heard] of [[[], false], [['--namespace', '/cv'], true]]) {
+      const server = await startServer(stack, { args });
+      t.after(() => server.stop());
+      const page = new Page(stack === 'pinned' ? 2 : 4, server.url);
+      t.after(() => page.close());
+      await page.connected;
+      const client = startClient(stack, server.port, { fps: 10, detect: false, args: ['--namespace', '/cv'] });
+      t.after(() => client.stop());
+      if (heard) {
+        decode((await page.take(20)).at(-1).image);
+      } else {
+        await client.line(/Successfully connected/);
+        await assert.rejects(page.take(1, { timeoutMs: 3000 }));
+        const { sent } = await lastWords(client);
+        assert.ok(sent > 5, `sent ${sent}`);
+      }
+    }
   });
 }

@@ -33,13 +33,13 @@ for (const stack of STACKS) {
     assert.ok(current.filter(({ image, text }) => seen.has(`${image} ${text}`)).length > 20);
   });
 
-  test(`their client on the default namespace -> our relay -> their page: ${stack}`, async (t) => {
+  test(`their client, moved to /cv -> our relay -> their page: ${stack}`, async (t) => {
     const relay = await startRelay();
     t.after(() => relay.stop());
     const page = new Page(2, relay.url);
     t.after(() => page.close());
     await page.connected;
-    const client = startClient(stack, relay.port, { fps: 10, detect: false, args: ['--namespace', '/'] });
+    const client = startClient(stack, relay.port, { fps: 10, detect: false, args: ['--namespace', '/cv'] });
     t.after(() => client.stop());
     decode((await page.take(20)).at(-1).image);
   });

@@ -1,4 +1,4 @@
-//! `cv-agent cameras`: what can be captured on this machine.
+//! `cv-agent cameras`: lists the cameras of this machine.
 
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -9,10 +9,10 @@ use serde::Serialize;
 use cv_capture::v4l2::{self, Control, Interval, Intervals, Modes, Sizes};
 use cv_picture::Resolution;
 
-/// What `cv-agent cameras` is told.
+/// Arguments of `cv-agent cameras`.
 #[derive(Clone, Debug, clap::Args)]
 pub struct CamerasArgs {
-    /// Print JSON: a list with one object for each device
+    /// Print JSON: a list with one object per device
     #[arg(long)]
     pub json: bool,
 }
@@ -20,15 +20,15 @@ pub struct CamerasArgs {
 /// One video device.
 #[derive(Debug, Serialize)]
 struct Device {
-    /// For `--camera`.
+    /// Path of the device file, which `--camera` accepts.
     device: PathBuf,
-    /// The name that stays the same wherever the camera is plugged in.
+    /// Path that stays the same wherever the camera is plugged in.
     #[serde(skip_serializing_if = "Option::is_none")]
     stable_name: Option<PathBuf>,
-    /// Name, driver and modes; absent if it cannot be used.
+    /// Name, driver, modes and controls of the camera; absent if it cannot be used.
     #[serde(flatten)]
     camera: Option<Camera>,
-    /// Why it cannot be used; absent if it can.
+    /// Reason why the device cannot be used; absent if it can.
     #[serde(skip_serializing_if = "Option::is_none")]
     problem: Option<String>,
 }
@@ -46,16 +46,16 @@ struct Camera {
 struct Format {
     format: String,
     description: String,
-    /// Whether the agent can use it.
+    /// Whether the agent can use the format.
     usable: bool,
     sizes: Vec<Size>,
 }
 
 #[derive(Debug, Serialize)]
 struct Size {
-    /// `640x480`, or a range.
+    /// Size, for example `640x480`, or a range of sizes.
     size: String,
-    /// Frames per second: single rates, or the slowest and fastest of a range.
+    /// Frames per second: single rates, or the slowest and the fastest rate of a range.
     fps: Vec<Rates>,
 }
 
@@ -70,7 +70,7 @@ enum Rates {
 ///
 /// # Errors
 ///
-/// Those of standard output.
+/// Returns the error of writing to standard output.
 pub fn run(args: CamerasArgs) -> anyhow::Result<()> {
     let devices: Vec<_> = v4l2::nodes().into_iter().map(look_at).collect();
     let text = if args.json {
@@ -86,7 +86,7 @@ fn look_at(device: PathBuf) -> Device {
     let (camera, problem) = match read(&device) {
         Ok(camera) if camera.formats.iter().any(|format| format.usable) => (Some(camera), None),
         Ok(camera) => {
-            let problem = "none of its formats can be used".to_owned();
+            let problem = "the agent supports none of its formats".to_owned();
             (Some(camera), Some(problem))
         }
         Err(problem) => (None, Some(problem)),
@@ -101,7 +101,7 @@ fn look_at(device: PathBuf) -> Device {
 
 fn read(device: &Path) -> Result<Camera, String> {
     let (node, identity) = v4l2::open(device).map_err(|error| error.with_cause())?;
-    // Of a range of sizes the rates are listed for the greatest.
+    // For a range of sizes, the rates are listed for the largest size.
     let greatest = Resolution {
         width: 16_384,
         height: 16_384,
@@ -139,7 +139,8 @@ fn formats(modes: &Modes) -> Vec<Format> {
         .collect()
 }
 
-/// To a hundredth; `None` where the driver wrote nonsense.
+/// Converts an interval to a rate, rounded to a hundredth; `None` if the driver gave an impossible
+/// interval.
 fn rates(intervals: &Intervals) -> Option<Rates> {
     let fps = |interval: Interval| Some((interval.fps()? * 100.0).round() / 100.0);
     Some(match *intervals {
@@ -164,7 +165,7 @@ fn describe(devices: &[Device]) -> String {
     let mut out = String::new();
     if devices.is_empty() {
         out.push_str(
-            "There is no camera: no /dev/video* on this machine.\n\n\
+            "No camera found: there is no /dev/video* on this machine.\n\n\
              Plug in a USB camera, or try one of\n  \
                cv-agent --source test\n  \
                cv-agent --source CLIP.avi\n  \
@@ -227,7 +228,7 @@ mod tests {
     use super::*;
     use cv_capture::v4l2::{FormatModes, Fourcc, SizeModes};
 
-    /// What a webcam lists that has one size in three formats.
+    /// Modes of a webcam that has one size in three formats.
     fn webcam() -> Modes {
         let rates = [(1, 30), (1, 24), (1, 20), (1, 15), (1, 10), (2, 15), (1, 5)];
         let size = || SizeModes {
@@ -247,12 +248,12 @@ mod tests {
     }
 
     #[test]
-    fn no_camera_is_told_with_what_else_to_try() {
+    fn without_a_camera_other_sources_are_suggested() {
         assert!(describe(&[]).contains("--source test"));
     }
 
     #[test]
-    fn a_camera_and_its_metadata_node_are_readable() {
+    fn a_camera_and_its_metadata_device_are_described() {
         let devices = [
             Device {
                 device: "/dev/video0".into(),

@@ -1,4 +1,4 @@
-//! The capture thread: opens the source, hands on what it delivers, opens it again when it fails.
+//! The capture thread: opens the source, passes on its frames, and reopens it when it fails.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -10,18 +10,18 @@ use cv_flow::Taken;
 use cv_picture::Frame;
 use cv_picture::Shrinker;
 
-/// How long one wait for a picture lasts, so that a stop is noticed.
+/// Maximum time of one wait for a frame, after which the thread checks whether it is to stop.
 const WAIT: Duration = Duration::from_millis(250);
 
-/// JPEG quality of pictures that had to be scaled down.
+/// JPEG quality of frames that were scaled down to `--max-size`.
 const FITTED_QUALITY: u8 = 85;
 
-/// Waits between attempts to open a source. The longest is well below the two seconds within which
-/// a camera that was plugged in again is to be seen.
+/// Shortest and longest wait between two attempts to open a source. A camera that is plugged in
+/// again must deliver within two seconds, so the longest wait is well below that.
 const FIRST_RETRY: Duration = Duration::from_millis(250);
 const LONGEST_RETRY: Duration = Duration::from_secs(1);
 
-/// Captures until the stop; an error is one that only other settings can help.
+/// Captures until the stop. Returns an error only if it takes other settings to capture.
 pub fn run(
     mut opener: Opener,
     shared: &Shared,
@@ -64,7 +64,8 @@ pub fn run(
     Ok(())
 }
 
-/// The picture within the largest size that was asked for; `None`, counted, if it is none.
+/// Scales a frame down if it exceeds the largest size that the user asked for. Returns `None`, and
+/// counts the frame as dropped, if that fails.
 fn fitted(picture: Picture, shared: &Shared, shrinker: &mut Shrinker) -> Option<Picture> {
     let size = picture.resolution;
     let Some(most) = shared
@@ -80,14 +81,15 @@ fn fitted(picture: Picture, shared: &Shared, shrinker: &mut Shrinker) -> Option<
             ..picture
         }),
         Err(err) => {
-            log::debug!("A picture is left out: {err}");
+            log::debug!("A frame was dropped: it cannot be scaled down: {err}");
             shared.meters.unfit.fetch_add(1, Ordering::Relaxed);
             None
         }
     }
 }
 
-/// Hands on pictures until the stop, or until the source fails: then also whether it delivered any.
+/// Passes on the frames of a source until the stop (`Ok`) or until the source fails. The error then
+/// also tells whether the source delivered any frame.
 fn deliver(
     source: &mut dyn Source,
     shared: &Shared,
@@ -118,7 +120,7 @@ fn deliver(
         if let Some((reason, since)) = shared.meters.camera_works(source.counts()) {
             log::info!(
                 "Camera: works again after {:.1} s ({reason})",
-                frame.captured_at.since(since).as_secs_f32()
+                since.elapsed().as_secs_f32()
             );
         }
         delivered = true;
@@ -149,7 +151,7 @@ mod tests {
     use cv_capture::Wanted;
     use cv_picture::Resolution;
 
-    /// Delivers these pictures and is then gone.
+    /// A source that delivers these frames and is then gone.
     struct Fixed(Vec<Picture>);
 
     impl Source for Fixed {
@@ -185,10 +187,11 @@ mod tests {
     }
 
     #[test]
-    fn uplink_and_detector_get_the_very_bytes_that_the_source_delivered() {
+    fn uplink_and_detector_share_the_bytes_that_the_source_delivered() {
         let (_sender, rates) = watch::channel(Rates {
             stream_fps: 20.0,
             detect_fps: None,
+            search: cv_detect::SearchWhen::default(),
         });
         let shared = Shared::new(rates, None, true);
         let jpeg = Bytes::from(vec![1; 50_000]);
@@ -197,7 +200,7 @@ mod tests {
         let mut source = Fixed(vec![picture(Bytes::new(), 0), picture(jpeg, 3)]);
         let ended = deliver(&mut source, &shared, &mut seq, None);
         assert!(matches!(ended, Err((true, _))));
-        // Three pictures were lost between number 5 and this one.
+        // Three frames were lost between number 5 and this one.
         assert_eq!(seq, 10);
 
         let Taken::Value(found) = shared.to_detect.as_ref().unwrap().take(WAIT) else {
@@ -211,10 +214,11 @@ mod tests {
     }
 
     #[test]
-    fn what_is_larger_than_asked_for_is_scaled_down() {
+    fn a_frame_larger_than_asked_for_is_scaled_down() {
         let (_sender, rates) = watch::channel(Rates {
             stream_fps: 20.0,
             detect_fps: None,
+            search: cv_detect::SearchWhen::default(),
         });
         let most = Resolution {
             width: 32,
@@ -232,15 +236,16 @@ mod tests {
     }
 
     #[test]
-    fn frames_that_wait_are_let_go_when_their_camera_is_gone() {
+    fn waiting_frames_are_dropped_when_their_camera_is_gone() {
         let folder = tempfile::tempdir().unwrap();
         let jpeg = cv_picture::encode(&[99; 64 * 48 * 3], 64, 48, 90).unwrap();
         std::fs::write(folder.path().join("jpeg"), jpeg).unwrap();
-        // One picture, and none when it is tried again.
+        // The command delivers one frame, and none when it is started again.
         let command = format!("exec:cd {} && cat jpeg && rm jpeg", folder.path().display());
         let (_sender, rates) = watch::channel(Rates {
             stream_fps: 20.0,
             detect_fps: None,
+            search: cv_detect::SearchWhen::default(),
         });
         let shared = Shared::new(rates, None, true);
         std::thread::scope(|scope| {
@@ -262,10 +267,11 @@ mod tests {
     }
 
     #[test]
-    fn a_stop_ends_the_delivery() {
+    fn a_stop_ends_the_capture() {
         let (_sender, rates) = watch::channel(Rates {
             stream_fps: 20.0,
             detect_fps: None,
+            search: cv_detect::SearchWhen::default(),
         });
         let shared = Shared::new(rates, None, false);
         shared.stop.close();

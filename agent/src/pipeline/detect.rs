@@ -1,4 +1,4 @@
-//! The detection thread: searches the newest frame, as often as it can or may.
+//! The detection thread: searches the newest frame for objects, as often as it can or may.
 
 use std::sync::atomic::Ordering;
 use std::thread;
@@ -10,29 +10,33 @@ use tokio::sync::watch;
 use super::shared::{Shared, hang};
 use crate::cli::TestHook;
 use crate::priority;
-use cv_detect::{DetectError, Detector, DetectorConfig, Tracker};
+use cv_detect::{
+    Asked, DetectError, Detector, DetectorConfig, Motion, SearchOn, SearchWhen, Tracker,
+};
 use cv_flow::{Slot, Taken};
-use cv_picture::Frame;
+use cv_picture::{Frame, Rgb};
 
-/// Loads a detector whose workers, like the detection thread itself, let the video go first.
+/// Loads a detector. Its worker threads, like the detection thread itself, have a lower priority
+/// than the video.
 ///
 /// # Errors
 ///
-/// Those of [`Detector::load`].
+/// Returns the error of [`Detector::load`].
 pub fn load(settings: &DetectorConfig) -> Result<Detector, DetectError> {
     let load = || {
         priority::yield_to_others();
         Detector::load(settings)
     };
-    // Workers inherit the priority of the thread that starts them.
+    // Worker threads inherit the priority of the thread that starts them.
     let loaded = thread::scope(|scope| scope.spawn(load).join());
     loaded.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
-/// How long one wait for a frame lasts, so that the watchdog sees life.
+/// Maximum time of one wait for a frame, after which the thread reports to the watchdog that it is
+/// alive.
 const WAIT: Duration = Duration::from_millis(500);
 
-/// Detects until the slot is closed; with another detector as soon as `settings` change.
+/// Detects objects until the slot is closed. Loads another detector as soon as `settings` change.
 pub fn run(
     mut detector: Detector,
     mut settings: watch::Receiver<DetectorConfig>,
@@ -44,6 +48,7 @@ pub fn run(
     let mut tracker = Tracker::new();
     let mut track = settings.borrow().track;
     let mut found = Vec::new();
+    let mut gate = Gate::default();
     let mut due = Instant::now();
     loop {
         shared.detect_beat.beat();
@@ -52,14 +57,18 @@ pub fn run(
             match Detector::load(&settings) {
                 Ok(loaded) => {
                     detector = loaded;
-                    // Its classes may be others.
+                    // The new detector may have other classes, so the tracker starts again.
                     tracker.forget();
+                    gate.forget();
                     track = settings.track;
                 }
-                Err(err) => log::error!("Detection stays as it is: {err}"),
+                Err(err) => {
+                    log::error!("Cannot reload the detector: {err}; keeping the previous one")
+                }
             }
         }
-        // First wait for the time, then take the frame that is the newest by then.
+        // The thread first waits until it may search again, and then takes the frame that is the
+        // newest by then.
         let early = due.saturating_duration_since(Instant::now());
         if !early.is_zero() {
             match shared.stop.take(early.min(WAIT)) {
@@ -67,12 +76,7 @@ pub fn run(
                 _ => continue,
             }
         }
-        let Frame {
-            seq,
-            captured_at,
-            jpeg,
-            ..
-        } = match frames.take(WAIT) {
+        let frame = match frames.take(WAIT) {
             Taken::Value(frame) => frame,
             Taken::TimedOut => continue,
             Taken::Closed => return,
@@ -82,16 +86,41 @@ pub fn run(
             let now = Instant::now();
             due = (due + interval).clamp(now, now + interval);
         }
-        let times = match detector.detect(jpeg, &mut found) {
-            Ok(times) => times,
+        let (seq, captured_at) = (frame.seq, frame.captured_at);
+        let counts = tracker.counts();
+        let present = if track {
+            counts.found > counts.lost
+        } else {
+            !found.is_empty()
+        };
+        let when = shared.rates().search;
+        let mut look = |picture: Rgb<'_>| gate.wants(picture, when, present);
+        let asked = Asked {
+            // What always searches need not be looked at.
+            look: (when.on == SearchOn::Motion).then_some(&mut look),
+            go_on: &mut || {
+                shared.detect_beat.beat();
+                !shared.stopping()
+            },
+        };
+        let times = match detector.detect_frame(frame, asked, &mut found) {
+            Ok(Some(times)) => times,
+            Ok(None) => {
+                shared.meters.unchanged.fetch_add(1, Ordering::Relaxed);
+                continue;
+            }
             Err(err) => {
                 let before = shared.meters.undetectable.fetch_add(1, Ordering::Relaxed);
                 if before == 0 {
-                    log::warn!("Frame {seq}: {err}; further ones are counted only");
+                    log::warn!(
+                        "Cannot search frame {seq}: {err}; further failures are only counted"
+                    );
                 }
+                shared.meters.searched(Some(err.to_string()));
                 continue;
             }
         };
+        shared.meters.searched(None);
         if track {
             tracker.update(&mut found, captured_at);
         }
@@ -101,7 +130,7 @@ pub fn run(
             seq,
             captured_us: captured_at,
             model: info.model.clone(),
-            engine: info.engine.to_owned(),
+            engine: info.engine.clone(),
             accelerator: info.accelerator.clone(),
             infer_ms: times.infer.as_secs_f32() * 1000.0,
             objects: found.iter().map(|found| found.to_object(labels)).collect(),
@@ -112,5 +141,33 @@ pub fn run(
             Some(TestHook::PanicDetect) if count == 10 => panic!("test hook"),
             _ => {}
         }
+    }
+}
+
+/// Decides which frames are searched.
+#[derive(Default)]
+struct Gate {
+    motion: Motion,
+    searched: Option<Instant>,
+}
+
+impl Gate {
+    /// Whether a frame is to be searched: something moved, objects are there, or it is time.
+    fn wants(&mut self, picture: Rgb<'_>, when: SearchWhen, present: bool) -> bool {
+        let moved = self.motion.moved(picture, when.sensitivity);
+        let overdue = self
+            .searched
+            .is_none_or(|searched| searched.elapsed() >= when.at_least);
+        let wanted = moved || present || overdue;
+        if wanted {
+            self.motion.searched();
+            self.searched = Some(Instant::now());
+        }
+        wanted
+    }
+
+    fn forget(&mut self) {
+        self.motion.forget();
+        self.searched = None;
     }
 }

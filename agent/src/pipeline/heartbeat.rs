@@ -1,19 +1,20 @@
-//! Signs of life of the threads, which the watchdog asks for.
+//! Signs of life of the threads, which the watchdog checks.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-/// When a thread last showed that it makes progress.
+/// Records when a thread last showed that it makes progress.
 #[derive(Debug)]
 pub struct Heartbeat {
     name: &'static str,
     start: Instant,
-    /// Milliseconds after `start`; `u64::MAX` when the thread has ended in order.
+    /// Time of the last sign of life, in milliseconds after `start`; `u64::MAX` after the thread
+    /// has ended in order.
     last: AtomicU64,
 }
 
 impl Heartbeat {
-    /// Beats once.
+    /// Creates a heartbeat for the thread called `name`, which beats once.
     pub fn new(name: &'static str) -> Self {
         Self {
             name,
@@ -22,23 +23,23 @@ impl Heartbeat {
         }
     }
 
-    /// The thread makes progress.
+    /// Notes that the thread makes progress.
     pub fn beat(&self) {
         let elapsed = u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX - 1);
         self.last.store(elapsed, Ordering::Relaxed);
     }
 
-    /// The thread has ended and owes no more signs of life.
+    /// Notes that the thread has ended, so that the watchdog expects no more signs of life.
     pub fn end(&self) {
         self.last.store(u64::MAX, Ordering::Relaxed);
     }
 
-    /// What the thread is called.
+    /// Name of the thread.
     pub fn name(&self) -> &'static str {
         self.name
     }
 
-    /// Time since the last sign of life.
+    /// Returns the time since the last sign of life.
     pub fn silence(&self) -> Duration {
         self.start
             .elapsed()
@@ -51,7 +52,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn silence_ends_with_a_beat_and_for_good_with_the_thread() {
+    fn a_beat_ends_the_silence_and_the_end_of_the_thread_ends_it_for_good() {
         let mut heart = Heartbeat::new("test");
         heart.start -= Duration::from_secs(60);
         assert!(heart.silence() >= Duration::from_secs(60));

@@ -6,9 +6,9 @@
 //!                      '--> main thread: uplink, signals, one tick a second (tokio)
 //! ```
 //!
-//! The stop runs along the arrows: capture ends and closes the detector's slot, detection ends, the
-//! uplink says goodbye. A thread that panics drops the same guard, so it stops the chain instead of
-//! leaving it waiting.
+//! The stop follows the arrows: the capture thread ends and closes the detector's slot, the detection
+//! thread ends, and the uplink closes its connection. A thread that panics drops the same guard as one
+//! that ends, so the threads behind it stop instead of waiting for ever.
 
 mod capture;
 mod detect;
@@ -42,24 +42,26 @@ use worker::Worker;
 /// Time between two measurements.
 const TICK: Duration = Duration::from_secs(1);
 
-/// What the signal handler asks for a reload: the settings as they are now.
+/// Reads the current settings from the command line, the environment and the settings file, for a
+/// reload.
 pub type Reload = Box<dyn Fn() -> Result<Config, String>>;
 
-/// Captures, detects and streams until a signal, the end of `run_time` or a fault that only other
-/// settings can help.
+/// Captures, detects and streams until a signal, until the end of `run_time`, or until a fault that
+/// only other settings can fix.
 ///
 /// # Errors
 ///
-/// [`CaptureError`] for a source that can never work; otherwise which thread died.
+/// Returns a [`CaptureError`] for a source that can never work; otherwise an error that names the
+/// thread that failed.
 pub fn run(config: Config, detector: Option<Detector>, reload: Reload) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
-        // Name lookups and re-encoding, one at a time.
+        // One thread for blocking work: name lookups and re-encoding, one at a time.
         .max_blocking_threads(2)
         .build()
         .context("cannot start the network runtime")?;
     let result = runtime.block_on(serve(config, detector, reload));
-    // A name lookup that hangs must not hold up the end.
+    // A name lookup that hangs must not delay the end of the process.
     runtime.shutdown_background();
     result
 }
@@ -69,7 +71,8 @@ async fn serve(config: Config, detector: Option<Detector>, reload: Reload) -> an
     let (rates_sender, rates) = watch::channel(config.rates);
     let shared = Arc::new(Shared::new(rates, config.max_size, detector.is_some()));
 
-    // Before anything else runs: a port that is taken ends the agent at once.
+    // The streamer opens its port before anything else runs, so that a port in use ends the agent
+    // at once.
     let streamer = match &config.destination {
         Destination::Streamer(streamer) => {
             Some(Streamer::open(streamer, &config.auth.camera).await?)
@@ -79,7 +82,10 @@ async fn serve(config: Config, detector: Option<Detector>, reload: Reload) -> an
 
     let start = Instant::now();
     let hook = config.test_hook;
-    let opener = Opener::new(config.source.clone(), config.wanted.clone());
+    let mut opener = Opener::new(config.source.clone(), config.wanted.clone());
+    if let Some(folder) = cv_service::service_state_dir() {
+        opener = opener.remembering(folder.join("cameras.json"));
+    }
     let mut capture = Worker::spawn("capture", &shared, move |shared| {
         let result = capture::run(opener, shared, hook);
         shared.capture_beat.end();
@@ -124,7 +130,7 @@ async fn serve(config: Config, detector: Option<Detector>, reload: Reload) -> an
     let end = config.run_time.map(|run_time| start + run_time);
     loop {
         tokio::select! {
-            () = &mut uplink => bail!("the uplink has ended by itself"),
+            () = &mut uplink => bail!("the uplink ended unexpectedly"),
             () = capture.ended() => break,
             () = until(end) => break,
             _ = tick.tick() => monitor.tick(),
@@ -137,7 +143,7 @@ async fn serve(config: Config, detector: Option<Detector>, reload: Reload) -> an
                     supervisor::reloading();
                     match reload() {
                         Ok(config) => {
-                            log::info!("Settings read again: {}", config.rates);
+                            log::info!("Settings reloaded: {}", config.rates);
                             rates_sender.send_replace(config.rates);
                             shared.link.set_stream_fps(config.rates.stream_fps);
                             detector_sender.send_if_modified(|settings| {
@@ -147,7 +153,7 @@ async fn serve(config: Config, detector: Option<Detector>, reload: Reload) -> an
                                 changed
                             });
                         }
-                        Err(err) => log::error!("Settings stay as they are: {err}"),
+                        Err(err) => log::error!("Cannot reload the settings: {err}; keeping the previous ones"),
                     }
                     supervisor::ready();
                 }
@@ -167,7 +173,8 @@ async fn serve(config: Config, detector: Option<Detector>, reload: Reload) -> an
     };
     let goodbye = async {
         let ended = end.await;
-        // The uplink may have no address yet: an error only says that it has ended.
+        // The uplink may still be looking up its address; the error only says that the main task
+        // has ended.
         let _ = stop_uplink.send(true);
         ended
     };
@@ -181,7 +188,7 @@ async fn serve(config: Config, detector: Option<Detector>, reload: Reload) -> an
     Ok(())
 }
 
-/// Pictures a second over the whole run, for each thing that is done with them.
+/// Describes the average frame rates of the whole run: captured, searched and sent.
 fn average_rates(shared: &Shared, elapsed: Duration) -> String {
     let rate = |count: u64| count as f64 / elapsed.as_secs_f64();
     let captured = rate(shared.meters.captured.load(Ordering::Relaxed));
@@ -193,7 +200,7 @@ fn average_rates(shared: &Shared, elapsed: Duration) -> String {
     }
 }
 
-/// Exit status after a second signal: what shells show for SIGINT.
+/// Exit status after a second signal: the one that shells report for SIGINT.
 const EXIT_INTERRUPTED: i32 = 130;
 
 async fn until(end: Option<Instant>) {

@@ -1,4 +1,4 @@
-//! What happens once a second: statistics to the relay, status and signs of life to systemd.
+//! Work that happens once a second: measurements to the relay, status and signs of life to systemd.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use super::shared::Shared;
 use crate::config::Config;
 use crate::stats::Sampler;
 
-/// What happens once a second: stats to the relay, status and signs of life to systemd.
+/// Sends the measurements to the relay, and status and signs of life to systemd, once a second.
 pub struct Monitor<'a> {
     shared: &'a Shared,
     sampler: Sampler,
@@ -61,13 +61,21 @@ impl<'a> Monitor<'a> {
             None => format!("{:.1} fps to {}", stats.stream_fps, self.destination),
         };
         let detection = match shared.to_detect {
-            Some(_) => format!("{:.1} searched per second", stats.detect_fps),
+            Some(_) => match shared.meters.search_fault() {
+                Some(fault) => format!("frames cannot be searched: {fault}"),
+                None if stats.unchanged_fps > 0.0 => format!(
+                    "{:.1} of {:.1} searched per second, the rest unchanged",
+                    stats.detect_fps,
+                    stats.detect_fps + stats.unchanged_fps
+                ),
+                None => format!("{:.1} searched per second", stats.detect_fps),
+            },
             None => "no detection".into(),
         };
         supervisor::status(&format!("{}: {source}; {relay}; {detection}", self.camera));
         let seconds = self.ticks;
         self.ticks += 1;
-        // Once a minute for the journal, otherwise for those who look closely.
+        // The rates appear once a minute in the journal, and once a second at debug level.
         let level = if seconds % 60 == 59 {
             log::Level::Info
         } else {
@@ -92,7 +100,7 @@ impl<'a> Monitor<'a> {
         shared.feed.put_stats(stats);
     }
 
-    /// Tells systemd that we live, or which thread does not.
+    /// Tells systemd that the agent is alive, or asks it for a restart because a thread hangs.
     pub fn watch(&mut self) {
         let Some(limit) = self.silence_limit else {
             return;
@@ -105,7 +113,7 @@ impl<'a> Monitor<'a> {
             Some(heart) => {
                 if self.stuck.is_none() {
                     log::error!(
-                        "The {} thread has made no progress for {:.0} s: asking for a restart",
+                        "The {} thread has made no progress for {:.0} s: asking systemd for a restart",
                         heart.name(),
                         heart.silence().as_secs_f32()
                     );

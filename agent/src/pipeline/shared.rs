@@ -1,4 +1,4 @@
-//! What the threads of the pipeline share.
+//! State that the threads of the pipeline share.
 
 use std::time::Duration;
 
@@ -11,16 +11,17 @@ use super::heartbeat::Heartbeat;
 use crate::config::Rates;
 use crate::stats::Meters;
 
-/// What the threads share.
+/// State that the threads of the pipeline share.
 pub struct Shared {
     pub to_detect: Option<Slot<Frame>>,
     pub feed: Feed,
     pub link: Link,
     pub meters: Meters,
     pub rates: watch::Receiver<Rates>,
-    /// Pictures of a source that has only larger ones are scaled down to this.
+    /// Size to which frames are scaled down if the source has only larger ones; `None` for no
+    /// limit.
     pub max_size: Option<Resolution>,
-    /// Nothing is ever put: threads wait here to be woken by its closing.
+    /// A slot that stays empty. Threads wait at it, and closing it wakes them for the stop.
     pub stop: Slot<()>,
     pub capture_beat: Heartbeat,
     pub detect_beat: Heartbeat,
@@ -46,8 +47,9 @@ impl Shared {
         }
     }
 
-    /// Lets go of the frames that wait. They may be buffers of a camera that is gone: as long as one
-    /// is held, the kernel keeps its device, and the camera comes back under another name.
+    /// Drops the frames that wait to be sent or searched. They may be buffers of a camera that is
+    /// gone: as long as one is held, the kernel keeps its device file, and the camera would
+    /// reconnect under another name.
     pub fn withdraw_frames(&self) {
         self.feed.withdraw_frame();
         if let Some(frames) = &self.to_detect {
@@ -64,7 +66,7 @@ impl Shared {
     }
 }
 
-/// What a test hook does to a thread.
+/// Makes a thread hang for ever, as a test hook asks.
 pub fn hang(thread: &str) -> ! {
     log::error!("Test hook: the {thread} thread hangs from now on");
     loop {

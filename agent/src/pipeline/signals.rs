@@ -1,8 +1,8 @@
-//! The signals that a service gets.
+//! Receives the signals that a service reacts to: SIGINT, SIGTERM and SIGHUP.
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// The signals that a service gets.
+/// Receives the signals that a service reacts to.
 pub struct Signals {
     interrupt: Signal,
     terminate: Signal,
@@ -26,13 +26,14 @@ impl Signals {
         }
     }
 
-    /// Waits for a signal to stop; a reload is too late by now.
+    /// Waits for a signal to stop. A signal to reload is ignored, because the service already
+    /// stops.
     pub async fn stop(&mut self) {
         while self.next().await != Asked::Stop {}
     }
 }
 
-/// What a signal asks for.
+/// Action that a signal asks for.
 #[derive(PartialEq, Eq)]
 pub enum Asked {
     Stop,

@@ -1,4 +1,4 @@
-//! A named thread whose end, however it comes, stops the others.
+//! A named thread. When it ends, for whatever reason, it stops the threads that depend on it.
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -10,13 +10,13 @@ use tokio::time::timeout;
 
 use super::shared::Shared;
 
-/// How long a thread may take to end.
+/// Maximum time that a thread may take to end after the stop.
 const STOP: Duration = Duration::from_secs(5);
 
-/// Stops everything behind a thread when it ends, however it ends.
+/// Stops the threads that depend on a thread when that thread ends, even by a panic.
 pub struct Guard {
     shared: Arc<Shared>,
-    /// Dropped with the guard, which tells the main thread.
+    /// Dropping the guard drops this sender, which tells the main thread that the thread has ended.
     _ended: watch::Sender<()>,
 }
 
@@ -29,7 +29,7 @@ impl Drop for Guard {
     }
 }
 
-/// A thread and the news of its end.
+/// A running thread, its result, and the notification of its end.
 pub struct Worker<T> {
     name: &'static str,
     handle: JoinHandle<T>,
@@ -63,14 +63,14 @@ impl<T: Send + 'static> Worker<T> {
 
     /// Waits until the thread has ended.
     pub async fn ended(&mut self) {
-        // Nothing is ever sent: the only news is that the sender is gone.
+        // Nothing is ever sent; the only news is that the sender is gone.
         let _ = self.ended.changed().await;
     }
 
-    /// The thread's result; an error if it panicked or does not end.
+    /// Returns the thread's result; an error if the thread panicked or does not end in time.
     pub async fn join(mut self) -> anyhow::Result<T> {
         if timeout(STOP, self.ended()).await.is_err() {
-            bail!("the {} thread does not end", self.name);
+            bail!("the {} thread did not end in time", self.name);
         }
         match self.handle.join() {
             Ok(result) => Ok(result),

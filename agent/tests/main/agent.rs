@@ -1,22 +1,22 @@
-//! Runs the agent's binary and waits for what it says.
+//! Runs the agent's binary and waits for its log lines.
 
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
-/// Far longer than anything takes, even on a machine that is busy otherwise.
+/// Timeout that is far longer than any step takes, even on a busy machine.
 pub const SOON: Duration = Duration::from_secs(60);
 
-/// A running agent; killed when dropped.
+/// A running agent. Dropping it kills the process.
 pub struct Agent {
     child: Child,
     lines: Receiver<String>,
-    /// What it has said so far, for messages of failed tests.
+    /// Lines that the agent has logged so far, which a failed test prints.
     said: Vec<String>,
 }
 
-/// The binary, with no settings but `args` and an environment of its own.
+/// Returns a command that runs the agent's binary with `args` only, and with an empty environment.
 pub fn command(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_cv-agent"));
     command
@@ -54,7 +54,7 @@ impl Agent {
         }
     }
 
-    /// Waits for a line that contains `text`.
+    /// Waits for a log line that contains `text`, and returns it.
     #[track_caller]
     pub fn says(&mut self, text: &str) -> String {
         let deadline = Instant::now() + SOON;
@@ -63,12 +63,12 @@ impl Agent {
             match self.lines.recv_timeout(left) {
                 Ok(line) if line.contains(text) => return line,
                 Ok(line) => self.said.push(line),
-                Err(err) => panic!("{err}: never said {text:?}"),
+                Err(err) => panic!("{err}: the agent never logged {text:?}"),
             }
         }
     }
 
-    /// Waits for the end; everything it said is returned too.
+    /// Waits until the agent ends, and returns its exit status and everything it logged.
     pub fn wait(mut self) -> (ExitStatus, String) {
         let deadline = Instant::now() + SOON;
         while let Ok(line) = self
@@ -93,7 +93,7 @@ impl Agent {
         self.child.id()
     }
 
-    /// Resident memory in bytes.
+    /// Returns the resident memory of the agent in bytes.
     pub fn resident(&self) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
         let line = status.lines().find(|l| l.starts_with("VmRSS:")).unwrap();
@@ -106,9 +106,9 @@ impl Drop for Agent {
     fn drop(&mut self) {
         if std::thread::panicking() {
             self.said.extend(self.lines.try_iter());
-            eprintln!("The agent said: {:#?}", self.said);
+            eprintln!("The agent logged: {:#?}", self.said);
         }
-        // It may have ended already.
+        // The agent may already have ended.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

@@ -1,10 +1,10 @@
-//! What people get wrong, and the message that each mistake gets.
+//! Mistakes that users make, and the message that each mistake causes.
 
 use std::io::Write as _;
 
 use crate::agent::{Agent, command};
 
-/// Status and standard error of an agent that is to end by itself.
+/// Runs an agent that is expected to end at once, and returns its exit status and standard error.
 fn ends(args: &[&str]) -> (i32, String) {
     let output = command(args).output().unwrap();
     (
@@ -23,12 +23,12 @@ fn refused(args: &[&str], parts: &[&str]) {
 }
 
 #[test]
-fn an_unknown_flag() {
+fn an_unknown_flag_is_refused() {
     refused(&["--sorce", "test"], &["--sorce", "--source"]);
 }
 
 #[test]
-fn values_out_of_range() {
+fn values_out_of_range_are_refused() {
     refused(&["--stream-fps", "0"], &["--stream-fps", "0.05 to 240"]);
     refused(&["--server-port", "70000"], &["70000", "1 to 65535"]);
     refused(&["--max-size", "big"], &["big", "WIDTHxHEIGHT"]);
@@ -42,7 +42,7 @@ fn values_out_of_range() {
 }
 
 #[test]
-fn an_unknown_key_and_a_bad_value_in_the_file() {
+fn an_unknown_key_or_a_bad_value_in_the_file_is_refused() {
     let mut file = tempfile::NamedTempFile::new().unwrap();
     file.write_all(b"strem-fps = 10\n").unwrap();
     let path = file.path().to_str().unwrap();
@@ -58,7 +58,7 @@ fn an_unknown_key_and_a_bad_value_in_the_file() {
 }
 
 #[test]
-fn an_unknown_and_a_bad_variable() {
+fn an_unknown_or_a_bad_environment_variable_is_refused() {
     for (name, value, part) in [
         ("CV_AGENT_STREM_FPS", "10", "CV_AGENT_STREAM_FPS"),
         ("CV_AGENT_STREAM_FPS", "fast", "0.05 to 240"),
@@ -74,7 +74,7 @@ fn an_unknown_and_a_bad_variable() {
 }
 
 #[test]
-fn a_camera_that_is_not_there_is_waited_for_and_named() {
+fn the_agent_names_a_missing_camera_and_waits_for_it() {
     let mut agent = Agent::start(&["--source", "/dev/video99", "--no-detect"]);
     let line = agent.says("Camera:");
     assert!(line.contains("/dev/video99"), "{line}");
@@ -83,7 +83,7 @@ fn a_camera_that_is_not_there_is_waited_for_and_named() {
 }
 
 #[test]
-fn what_is_no_model_and_labels_that_do_not_fit() {
+fn a_file_that_is_no_model_and_labels_that_do_not_fit_are_refused() {
     let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../");
     let models = format!("{root}models");
     let readme = format!("{root}README.md");
@@ -108,16 +108,16 @@ fn what_is_no_model_and_labels_that_do_not_fit() {
         &["--model", "/nonexistent.tflite"],
         &["/nonexistent.tflite"],
     );
-    with(&["--labels", &license], &["labels", "24 classes"]);
+    with(&["--labels", &license], &["labels", "91 classes"]);
     with(&["--labels", "/nonexistent.txt"], &["/nonexistent.txt"]);
 }
 
 #[test]
-fn a_source_that_can_never_work() {
+fn a_source_that_can_never_work_is_refused() {
     let readme = concat!(env!("CARGO_MANIFEST_DIR"), "/../README.md");
     refused(
         &["--source", readme, "--no-detect"],
-        &["README.md", "not a clip or picture"],
+        &["README.md", "not a clip or image"],
     );
     refused(
         &["--source", "/nonexistent.avi", "--no-detect"],

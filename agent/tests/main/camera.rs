@@ -1,4 +1,4 @@
-//! Sources that fail and come back while the agent runs.
+//! Sources that fail and work again while the agent runs.
 
 use serde_json::Value;
 
@@ -7,7 +7,7 @@ use crate::fake_relay::{Connection, FakeRelay, Sent};
 
 const CLIP: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../models/clip/demo.mjpeg");
 
-/// The next measurements that are as wanted.
+/// Waits for the next measurements for which `wanted` returns true.
 async fn stats(connection: &mut Connection, wanted: impl Fn(&Value) -> bool) -> Value {
     loop {
         let stats = connection.argument("stats").await;
@@ -18,13 +18,14 @@ async fn stats(connection: &mut Connection, wanted: impl Fn(&Value) -> bool) -> 
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_source_that_goes_and_comes_back_is_told_to_the_relay() {
+async fn the_relay_learns_that_a_source_has_failed_and_works_again() {
     let relay = FakeRelay::start().await;
     let server = relay.server();
     let folder = tempfile::tempdir().unwrap();
     let plug = folder.path().join("plugged-in");
     std::fs::write(&plug, "").unwrap();
-    // A camera program that ends when its device is unplugged, and fails without one.
+    // A camera program that ends when its device is unplugged, and that fails while there is no
+    // device.
     let source = format!(
         "exec:while [ -e {plug} ]; do cat {CLIP}; sleep 0.2; done",
         plug = plug.display()
@@ -44,7 +45,7 @@ async fn a_source_that_goes_and_comes_back_is_told_to_the_relay() {
         fault["camera_gone_since_us"].as_u64().unwrap() > first["captured_us"].as_u64().unwrap()
     );
     agent.says("trying until it works");
-    // The beginning stays, however often it is tried.
+    // The start time of the fault stays the same, however often the agent retries.
     let later = connection.argument("stats").await;
     assert_eq!(later["camera_gone_since_us"], fault["camera_gone_since_us"]);
 
@@ -56,7 +57,7 @@ async fn a_source_that_goes_and_comes_back_is_told_to_the_relay() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_no_picture_is_told_and_not_sent() {
+async fn data_that_is_not_jpeg_is_reported_and_not_sent() {
     let relay = FakeRelay::start().await;
     let server = relay.server();
     let args = [

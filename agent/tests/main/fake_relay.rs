@@ -1,4 +1,4 @@
-//! A relay for one agent, written from docs/protocol.md, that can misbehave on purpose.
+//! A relay for one agent, written from docs/protocol.md, which can misbehave on purpose.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -17,7 +17,7 @@ pub struct FakeRelay {
     listener: TcpListener,
 }
 
-/// What an agent sends.
+/// An event that an agent sends.
 #[derive(Debug)]
 pub enum Sent {
     Frame(Value, Vec<u8>),
@@ -27,7 +27,7 @@ pub enum Sent {
 
 pub struct Connection {
     socket: WebSocketStream<TcpStream>,
-    /// What the agent gave as auth.
+    /// Auth payload that the agent sent when it connected.
     pub auth: Value,
 }
 
@@ -42,7 +42,7 @@ impl FakeRelay {
         self.listener.local_addr().unwrap()
     }
 
-    /// `--server` for an agent.
+    /// Returns the value of `--server` for an agent that is to connect to this relay.
     pub fn server(&self) -> String {
         self.address().to_string()
     }
@@ -56,7 +56,7 @@ impl FakeRelay {
             .0
     }
 
-    /// Waits for an agent and opens WebSocket and Engine.IO, but not the namespace.
+    /// Waits for an agent and opens WebSocket and Engine.IO, but does not accept the namespace.
     pub async fn engine(&self) -> Connection {
         let config = WebSocketConfig::default();
         let mut socket = accept_async_with_config(self.tcp().await, Some(config))
@@ -78,7 +78,7 @@ impl FakeRelay {
         connection
     }
 
-    /// Waits for an agent and lets it in.
+    /// Waits for an agent and accepts it.
     pub async fn agent(&self) -> Connection {
         let mut connection = self.engine().await;
         connection.say(r#"40/cv,{"sid":"n"}"#).await;
@@ -88,34 +88,42 @@ impl FakeRelay {
 }
 
 impl FakeRelay {
-    /// Waits for an agent that speaks the tutorial's wire, and lets it in as Socket.IO 2 does.
+    /// Waits for an agent that speaks the tutorial's wire, and lets it in as Socket.IO 2 does: the
+    /// default namespace is connected without being asked for.
     pub async fn tutorial_agent(&self) -> Connection {
+        let mut connection = self.tutorial_engine(300).await;
+        connection.say("40").await;
+        assert_eq!(connection.text().await.unwrap(), "40/cv,");
+        connection.say("40/cv").await;
+        connection
+    }
+
+    /// Opens WebSocket and Engine.IO for an agent that uses the tutorial's wire.
+    pub async fn tutorial_engine(&self, ping_ms: u32) -> Connection {
         let mut connection = Connection {
             socket: accept_async_with_config(self.tcp().await, None)
                 .await
                 .unwrap(),
             auth: Value::Null,
         };
-        connection
-            .say(r#"0{"sid":"s","upgrades":[],"pingInterval":300,"pingTimeout":60000}"#)
-            .await;
-        connection.say("40").await;
-        assert_eq!(connection.text().await.unwrap(), "40/cv,");
-        connection.say("40/cv").await;
+        let open = json!({"sid": "s", "upgrades": [], "pingInterval": ping_ms,
+            "pingTimeout": 60000});
+        connection.say(&format!("0{open}")).await;
         connection
     }
 }
 
 impl Connection {
-    /// The next `cv2server`: its number and its payload. Pings are answered as by Engine.IO 3.
-    pub async fn tutorial_message(&mut self) -> (u64, Value) {
+    /// The next `cv2server`, which must come on `namespace`: its number and its payload. Pings are
+    /// answered as by Engine.IO 3.
+    pub async fn tutorial_message(&mut self, namespace: &str) -> (u64, Value) {
         loop {
             let text = self.text().await.unwrap();
             if text == "2" {
                 self.say("3").await;
                 continue;
             }
-            let rest = text.strip_prefix("42/cv,").unwrap();
+            let rest = text.strip_prefix(&format!("42{namespace}")).unwrap();
             let (id, event) = rest.split_at(rest.find('[').unwrap());
             let [name, payload]: [Value; 2] = serde_json::from_str(event).unwrap();
             assert_eq!(name, "cv2server");
@@ -127,7 +135,7 @@ impl Connection {
         self.socket.send(Message::text(text)).await.unwrap();
     }
 
-    /// Says something to an agent that may have hung up already.
+    /// Sends a text to an agent that may already have disconnected.
     pub async fn try_say(&mut self, text: &str) {
         let _ = self.socket.send(Message::text(text)).await;
     }
@@ -145,14 +153,15 @@ impl Connection {
         timeout(SOON, self.socket.next()).await.unwrap()?.ok()
     }
 
-    async fn text(&mut self) -> Option<String> {
+    /// The next message, which must be text.
+    pub async fn text(&mut self) -> Option<String> {
         match self.message().await? {
             Message::Text(text) => Some(text.to_string()),
             other => panic!("text expected, not {other:?}"),
         }
     }
 
-    /// The next event, whatever it is. Checks that an attachment follows its header at once.
+    /// Returns the next event of any kind. Checks that an attachment follows its header at once.
     pub async fn next(&mut self) -> Sent {
         loop {
             let text = match self.message().await {
@@ -181,7 +190,7 @@ impl Connection {
         }
     }
 
-    /// The next frame, not acknowledged yet.
+    /// Returns the next frame without acknowledging it.
     pub async fn frame(&mut self) -> (Value, Vec<u8>) {
         loop {
             match self.next().await {
@@ -197,7 +206,8 @@ impl Connection {
         self.event("ack", json!({"seq": meta["seq"]})).await;
     }
 
-    /// The argument of the next event of this name; frames meanwhile are acknowledged.
+    /// Returns the argument of the next event called `wanted`, and acknowledges the frames before
+    /// it.
     pub async fn argument(&mut self, wanted: &str) -> Value {
         loop {
             match self.next().await {
@@ -209,10 +219,10 @@ impl Connection {
         }
     }
 
-    /// Serves the agent for a while; returns how many frames came.
+    /// Serves the agent for `time`, and returns how many frames it sent.
     pub async fn serve(&mut self, time: Duration) -> u32 {
         let mut frames = 0;
-        // An error is the end of the time.
+        // An error means that the time is up.
         let _ = timeout(time, async {
             loop {
                 let (meta, _) = self.frame().await;

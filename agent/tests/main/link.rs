@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpListener;
 use tokio_tungstenite::tungstenite::Message;
 
 use crate::agent::Agent;
@@ -20,7 +21,7 @@ fn video(server: &str) -> Agent {
 }
 
 #[tokio::test]
-async fn an_absent_relay_is_named_and_waited_for() {
+async fn the_agent_names_an_absent_relay_and_waits_for_it() {
     let relay = FakeRelay::start().await;
     let address = relay.address();
     drop(relay);
@@ -39,7 +40,7 @@ async fn an_absent_relay_is_named_and_waited_for() {
 }
 
 #[tokio::test]
-async fn after_a_lost_connection_it_comes_back_with_new_frames() {
+async fn after_a_lost_connection_the_agent_reconnects_with_new_frames() {
     let relay = FakeRelay::start().await;
     let mut agent = video(&relay.server());
     let mut connection = relay.agent().await;
@@ -53,12 +54,12 @@ async fn after_a_lost_connection_it_comes_back_with_new_frames() {
 }
 
 #[tokio::test]
-async fn at_most_two_frames_until_the_first_acknowledgement() {
+async fn at_most_two_frames_are_sent_before_the_first_acknowledgement() {
     let relay = FakeRelay::start().await;
     let _agent = video(&relay.server());
     let mut connection = relay.agent().await;
     let mut frames = Vec::new();
-    // Five measurements, a second apart, prove that the agent had time for more frames.
+    // Five measurements, one second apart, prove that the agent had time to send more frames.
     let mut stats = 0;
     while stats < 5 {
         match connection.next().await {
@@ -79,12 +80,12 @@ async fn at_most_two_frames_until_the_first_acknowledgement() {
     assert_eq!(frames.len(), 2);
     connection.ack(&frames[1]).await;
     let (next, _) = connection.frame().await;
-    // Not the frames that waited, but the newest one.
+    // The agent sends the newest frame, not the ones that waited.
     assert!(next["seq"].as_u64().unwrap() > frames[1]["seq"].as_u64().unwrap() + 30);
 }
 
 #[tokio::test]
-async fn a_relay_that_stops_reading_or_acknowledging_is_left_after_ten_seconds() {
+async fn the_agent_disconnects_from_a_relay_that_stops_reading_or_acknowledging() {
     let relay = FakeRelay::start().await;
     let mut agent = video(&relay.server());
     let stalled = relay.agent().await;
@@ -93,12 +94,12 @@ async fn a_relay_that_stops_reading_or_acknowledging_is_left_after_ten_seconds()
     let mut connection = relay.agent().await;
     assert!(connection.serve(Duration::from_secs(1)).await > 5);
     drop(stalled);
-    // Memory: what could not be sent must not have piled up.
+    // The agent must not have kept in memory what it could not send.
     assert!(agent.resident() < 60_000_000, "{}", agent.resident());
 }
 
 #[tokio::test]
-async fn a_refusal_is_told_and_not_hammered() {
+async fn a_refusal_is_logged_and_retried_only_after_a_long_wait() {
     let relay = FakeRelay::start().await;
     let mut agent = video(&relay.server());
     let mut connection = relay.engine().await;
@@ -108,13 +109,13 @@ async fn a_refusal_is_told_and_not_hammered() {
         line.contains("refuses") && line.contains("wrong token"),
         "{line}"
     );
-    // The next attempt comes after 15 s at the earliest.
+    // The agent connects again after 15 s at the earliest.
     let again = tokio::time::timeout(Duration::from_secs(3), relay.tcp()).await;
     assert!(again.is_err(), "came back within 3 s");
 }
 
 #[tokio::test]
-async fn a_name_taken_over_is_told() {
+async fn the_agent_logs_that_another_agent_took_its_name() {
     let relay = FakeRelay::start().await;
     let mut agent = video(&relay.server());
     let mut connection = relay.agent().await;
@@ -126,7 +127,7 @@ async fn a_name_taken_over_is_told() {
 }
 
 #[tokio::test]
-async fn garbage_and_oversized_messages_end_the_connection_not_the_agent() {
+async fn garbage_and_oversized_messages_end_the_connection_but_not_the_agent() {
     let relay = FakeRelay::start().await;
     let mut agent = video(&relay.server());
     let mut connection = relay.agent().await;
@@ -139,7 +140,7 @@ async fn garbage_and_oversized_messages_end_the_connection_not_the_agent() {
         .await;
     agent.says("Disconnected from");
 
-    // Things that only look odd are survived.
+    // The agent survives messages that are valid but unusual.
     let mut connection = relay.agent().await;
     for odd in [
         "6",
@@ -177,4 +178,29 @@ async fn a_server_of_another_kind_is_named() {
     stream.write_all(b"SSH-2.0-OpenSSH_9.2\r\n").await.unwrap();
     drop(stream);
     agent.says("no WebSocket there");
+}
+
+/// The relay listens on one of the addresses of `localhost`, and another program on the other one.
+#[tokio::test]
+async fn all_addresses_of_a_name_are_tried() {
+    let relay = FakeRelay::start().await;
+    let port = relay.address().port();
+    let Ok(other) = TcpListener::bind(("::1", port)).await else {
+        return; // This machine has no IPv6: then the name has one address.
+    };
+    let other = tokio::spawn(async move {
+        let (mut stream, _) = other.accept().await.unwrap();
+        let answer = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n";
+        stream.write_all(answer).await.unwrap();
+        stream
+    });
+    let server = format!("localhost:{port}");
+    let _agent = Agent::start(&["--source", "test", "--no-detect", "--server", &server]);
+    let mut connection = relay.agent().await;
+    connection.frame().await;
+    let ipv6_is_known = tokio::net::lookup_host(("localhost", port))
+        .await
+        .unwrap()
+        .any(|address| address.is_ipv6());
+    assert_eq!(other.is_finished(), ipv6_is_known);
 }

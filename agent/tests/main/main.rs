@@ -1,4 +1,4 @@
-//! The whole agent as a process, against relays on port 0.
+//! Runs the whole agent as a process, against relays on port 0.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

@@ -1,6 +1,8 @@
-//! The agent with the real relay: what comes out at the other side, and who survives whom.
+//! Runs the agent with the real relay: what a viewer receives, and how each recovers from the
+//! other's failure.
 //!
-//! The relay runs on threads of its own, because a test that waits for the agent's words blocks.
+//! The relay runs on threads of its own, because a test that waits for the agent's log lines
+//! blocks.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -56,7 +58,7 @@ impl Served {
         Agent::start(&all)
     }
 
-    /// The newest picture of a camera, once there is one.
+    /// Waits for a frame of a camera, and returns the newest one.
     async fn snapshot(&self, camera: &str) -> Vec<u8> {
         let deadline = Instant::now() + SOON;
         loop {
@@ -98,7 +100,7 @@ async fn get(address: SocketAddr, path: &str) -> Response {
     }
 }
 
-/// How many pictures a camera's MJPEG stream brings within `time`, after the first.
+/// Returns how many frames a camera's MJPEG stream delivers within `time`, after the first frame.
 async fn streamed(address: SocketAddr, camera: &str, time: Duration) -> u32 {
     let mut stream = TcpStream::connect(address).await.unwrap();
     let request = format!("GET /stream/{camera}.mjpg HTTP/1.1\r\nhost: relay\r\n\r\n");
@@ -134,7 +136,7 @@ async fn timeout_at(
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_picture_arrives_byte_for_byte() {
+async fn a_frame_arrives_byte_for_byte() {
     let relay = Served::start("127.0.0.1:0", Config::default()).await;
     let _agent = relay.agent(&["--source", PICTURE, "--name", "cat"]);
     let picture = relay.snapshot("cat").await;
@@ -142,13 +144,13 @@ async fn a_picture_arrives_byte_for_byte() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_viewer_gets_the_cameras_rate_and_a_stopped_agent_goes_offline() {
+async fn a_viewer_gets_the_cameras_rate_and_sees_a_stopped_agent_as_offline() {
     let relay = Served::start("127.0.0.1:0", Config::default()).await;
     let agent = relay.agent(&["--source", "test:320x240@20", "--name", "a"]);
     relay.snapshot("a").await;
     let seconds = 4;
     let frames = streamed(relay.address, "a", Duration::from_secs(seconds)).await;
-    // A busy machine may cost some; a stuck window or pace would cost most.
+    // A busy machine may cost some frames; a stuck window or pace would cost most of them.
     assert!(frames >= 50, "{frames} frames in {seconds} s at 20 fps");
     agent.signal("TERM");
     assert!(agent.wait().0.success());
@@ -160,7 +162,7 @@ async fn a_viewer_gets_the_cameras_rate_and_a_stopped_agent_goes_offline() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn video_is_back_after_the_relay_was_restarted() {
+async fn video_resumes_after_the_relay_was_restarted() {
     let relay = Served::start("127.0.0.1:0", Config::default()).await;
     let address = relay.address.to_string();
     let mut agent = relay.agent(&["--source", PICTURE, "--name", "cat"]);
@@ -176,7 +178,7 @@ async fn video_is_back_after_the_relay_was_restarted() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_wrong_token_is_refused_and_the_right_one_is_not() {
+async fn a_wrong_token_is_refused_and_the_right_one_is_accepted() {
     let config = Config {
         agent_token: Some(Token::new("right")),
         ..Config::default()
@@ -190,7 +192,7 @@ async fn a_wrong_token_is_refused_and_the_right_one_is_not() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_newer_of_two_agents_with_one_name_has_it() {
+async fn the_newer_of_two_agents_with_the_same_name_replaces_the_older() {
     let relay = Served::start("127.0.0.1:0", Config::default()).await;
     let mut older = relay.agent(&["--source", "test", "--name", "a"]);
     relay.snapshot("a").await;
@@ -201,7 +203,7 @@ async fn the_newer_of_two_agents_with_one_name_has_it() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_streamer_serves_the_page_and_the_picture_itself() {
+async fn the_streamer_serves_the_page_and_the_frames() {
     let args = [
         "--source",
         PICTURE,
@@ -232,7 +234,7 @@ async fn the_streamer_serves_the_page_and_the_picture_itself() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_port_that_is_taken_is_named() {
+async fn a_port_in_use_is_named() {
     let taken = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = taken.local_addr().unwrap().port().to_string();
     let args = [

@@ -1,4 +1,4 @@
-//! The agent as a service: what it tells systemd, what it does when told to.
+//! The agent as a service: what it reports to systemd, and how it reacts to signals.
 
 use std::os::unix::net::UnixDatagram;
 
@@ -33,14 +33,14 @@ impl Systemd {
         Agent::spawn(command)
     }
 
-    /// Waits for a message that contains `text`; returns it and those before.
+    /// Waits for a notification that contains `text`, and returns it and the ones before it.
     #[track_caller]
     fn hears(&self, text: &str) -> Vec<String> {
         let mut heard = Vec::new();
         let mut buffer = [0; 4096];
         loop {
             let Ok(len) = self.socket.recv(&mut buffer) else {
-                panic!("never heard {text:?}, but {heard:#?}");
+                panic!("systemd never received {text:?}, only {heard:#?}");
             };
             heard.push(String::from_utf8_lossy(&buffer[..len]).into_owned());
             if heard.last().unwrap().contains(text) {
@@ -51,7 +51,7 @@ impl Systemd {
 }
 
 #[tokio::test]
-async fn ready_means_that_frames_flow() {
+async fn the_agent_is_ready_when_frames_flow() {
     let relay = FakeRelay::start().await;
     let systemd = Systemd::new();
     let server = relay.server();
@@ -65,7 +65,7 @@ async fn ready_means_that_frames_flow() {
         &server,
     ];
     let agent = systemd.start(&args, 60);
-    // The relay has accepted nobody yet: only its TCP port is open.
+    // The relay has accepted no agent yet: only its TCP port is open.
     let mut connection = relay.agent().await;
     connection.frame().await;
     let heard = systemd.hears("READY=1");
@@ -81,7 +81,7 @@ async fn ready_means_that_frames_flow() {
 }
 
 #[test]
-fn ready_also_means_that_the_reason_why_not_is_known() {
+fn the_agent_is_also_ready_when_it_knows_why_frames_do_not_flow() {
     let systemd = Systemd::new();
     let args = [
         "--source",
@@ -106,7 +106,7 @@ fn ready_also_means_that_the_reason_why_not_is_known() {
 }
 
 #[test]
-fn a_thread_that_hangs_is_named_and_a_restart_asked_for() {
+fn the_agent_names_a_hanging_thread_and_asks_for_a_restart() {
     let systemd = Systemd::new();
     let args = [
         "--source",
@@ -122,7 +122,7 @@ fn a_thread_that_hangs_is_named_and_a_restart_asked_for() {
 }
 
 #[test]
-fn a_thread_that_panics_ends_the_agent_with_its_name() {
+fn a_thread_that_panics_ends_the_agent_which_names_the_thread() {
     let args = [
         "--source",
         "test@60",
@@ -136,7 +136,7 @@ fn a_thread_that_panics_ends_the_agent_with_its_name() {
 }
 
 #[tokio::test]
-async fn a_reload_changes_rates_without_a_break_and_survives_mistakes() {
+async fn a_reload_changes_rates_without_a_break_and_ignores_wrong_settings() {
     let relay = FakeRelay::start().await;
     let file = tempfile::NamedTempFile::new().unwrap();
     let path = file.path().to_str().unwrap();
@@ -159,13 +159,13 @@ async fn a_reload_changes_rates_without_a_break_and_survives_mistakes() {
 
     write("stream-fps = \"fast\"");
     agent.signal("HUP");
-    let line = agent.says("stay as they are");
+    let line = agent.says("keeping the previous ones");
     assert!(line.contains("stream-fps"), "{line}");
     write("stream-fps = 5");
     agent.signal("HUP");
-    agent.says("at most 5 frames a second");
+    agent.says("at most 5 frames per second");
 
-    // Frames sent before the reload may still be there.
+    // Frames sent before the reload may still be in flight.
     let mut captured = Vec::new();
     while captured.len() < 16 {
         let (meta, _) = connection.frame().await;
@@ -177,7 +177,7 @@ async fn a_reload_changes_rates_without_a_break_and_survives_mistakes() {
 }
 
 #[test]
-fn a_second_signal_ends_at_once_what_does_not_stop() {
+fn a_second_signal_ends_an_agent_that_does_not_stop() {
     let args = [
         "--source",
         "test@60",

@@ -1,4 +1,4 @@
-//! A link of a given speed between the agent and a relay, and what the agent makes of it.
+//! A link of limited speed between the agent and a relay, and how the agent adapts to it.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use tokio::time::{Instant, sleep_until};
 use crate::agent::Agent;
 use crate::fake_relay::{Connection, FakeRelay};
 
-/// Passes on what an agent sends at `speed` bytes a second, with small buffers on the way.
+/// Forwards what an agent sends at `speed` bytes per second, with small buffers in between.
 struct SlowLink {
     address: SocketAddr,
     speed: Arc<AtomicU64>,
@@ -59,13 +59,14 @@ async fn accept(listener: TcpListener, to: SocketAddr, speed: Arc<AtomicU64>) {
             }
         });
         tokio::spawn(async move {
-            // Ends when either side does.
+            // The link ends when either side ends.
             let _ = tokio::io::copy(&mut from_relay, &mut to_agent).await;
         });
     }
 }
 
-/// Acknowledges frames for `seconds`; returns each one's description and age at arrival.
+/// Acknowledges frames for `seconds`, and returns the description of each frame and its age on
+/// arrival.
 async fn watch(connection: &mut Connection, seconds: u64) -> Vec<(Value, Duration)> {
     let end = SystemTime::now() + Duration::from_secs(seconds);
     let mut frames = Vec::new();
@@ -79,7 +80,7 @@ async fn watch(connection: &mut Connection, seconds: u64) -> Vec<(Value, Duratio
 }
 
 #[tokio::test]
-async fn pictures_shrink_for_a_slow_link_and_grow_back() {
+async fn frames_shrink_for_a_slow_link_and_grow_again() {
     let relay = FakeRelay::start().await;
     let fast = 20_000_000;
     let link = SlowLink::start(relay.address(), fast);
@@ -97,7 +98,8 @@ async fn pictures_shrink_for_a_slow_link_and_grow_back() {
     assert!(before.iter().all(|(meta, _)| meta["width"] == 640));
     let bytes = connection.frame().await.1.len() as u64;
 
-    // A fiftieth of what 20 frames a second need: not one whole picture in two seconds.
+    // The speed is a fiftieth of what 20 frames a second need: less than one full-size frame in two
+    // seconds.
     link.set(bytes * 20 / 50);
     watch(&mut connection, 12).await;
     let seconds = 8;
@@ -123,7 +125,7 @@ async fn pictures_shrink_for_a_slow_link_and_grow_back() {
 }
 
 #[tokio::test]
-async fn a_quarter_of_the_speed_costs_frames_but_not_delay() {
+async fn a_link_of_a_quarter_of_the_speed_costs_frames_but_not_delay() {
     let relay = FakeRelay::start().await;
     let link = SlowLink::start(relay.address(), 20_000_000);
     let server = link.address.to_string();

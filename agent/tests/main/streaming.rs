@@ -1,4 +1,4 @@
-//! What arrives when all is well.
+//! What a relay receives when nothing fails.
 
 use std::time::Duration;
 
@@ -62,9 +62,10 @@ async fn frames_flow_and_the_agent_introduces_itself() {
     assert!(!said.contains("secret"), "{said}");
 }
 
-/// With the frames' own capture times as the clock, so that a busy machine changes nothing.
+/// The frames' own capture times are the clock, so the result does not depend on how busy the
+/// machine is.
 #[tokio::test]
-async fn the_ceiling_is_kept_evenly() {
+async fn the_maximum_frame_rate_is_kept_evenly() {
     let relay = FakeRelay::start().await;
     let server = relay.server();
     let mut args = VIDEO.to_vec();
@@ -82,7 +83,7 @@ async fn the_ceiling_is_kept_evenly() {
 }
 
 #[tokio::test]
-async fn without_viewers_one_frame_every_three_seconds() {
+async fn without_viewers_the_agent_sends_one_frame_every_three_seconds() {
     let relay = FakeRelay::start().await;
     let server = relay.server();
     let mut args = VIDEO.to_vec();
@@ -97,7 +98,7 @@ async fn without_viewers_one_frame_every_three_seconds() {
         let (meta, _) = connection.frame().await;
         connection.ack(&meta).await;
         let gap = meta["captured_us"].as_u64().unwrap() - before["captured_us"].as_u64().unwrap();
-        // The first gap may be short: the frame before it was sent before the demand was read.
+        // The first gap may be short: the agent sent the frame before it had read the demand.
         assert!(
             gap >= 2_900_000 || before["seq"].as_u64().unwrap() < 5,
             "{gap} us"
@@ -115,36 +116,35 @@ async fn without_viewers_one_frame_every_three_seconds() {
 }
 
 #[tokio::test]
-async fn it_stops_by_itself_after_the_given_time() {
+async fn the_agent_stops_after_the_given_time() {
     let mut args = VIDEO.to_vec();
     args.extend(["--server", "127.0.0.1:1", "--seconds", "1.5"]);
     let (status, said) = Agent::start(&args).wait();
     assert!(status.success());
-    // Nobody got anything; the camera's rate is told all the same.
+    // No frame was sent; the camera's rate is reported all the same.
     let (_, rates) = said.split_once("approx. FPS: ").expect(&said);
     let (captured, sent) = rates.split_once(" captured, ").expect(&said);
     assert!(captured.parse::<f64>().unwrap() > 5.0, "{said}");
     assert!(sent.starts_with("0.00 sent"), "{said}");
 }
 
+/// Starts an agent that speaks a wire of the tutorial's with `relay`.
+fn tutorial_agent(relay: &FakeRelay, wire: &str, more: &[&str]) -> Agent {
+    let server = relay.server();
+    let mut args = vec!["--source", "test:1280x720@20", "--no-detect"];
+    args.extend(["--wire", wire, "--server", &server]);
+    args.extend(more);
+    Agent::start(&args)
+}
+
 #[tokio::test]
-async fn pictures_travel_as_the_tutorials_data_urls() {
+async fn with_the_tutorials_wire_frames_travel_as_data_urls() {
     use base64::Engine as _;
     let relay = FakeRelay::start().await;
-    let server = relay.server();
-    let args = [
-        "--source",
-        "test:1280x720@20",
-        "--no-detect",
-        "--wire",
-        "tutorial",
-    ];
-    let mut args = args.to_vec();
-    args.extend(["--server", &server]);
-    let _agent = Agent::start(&args);
+    let _agent = tutorial_agent(&relay, "tutorial", &[]);
     let mut connection = relay.tutorial_agent().await;
     for _ in 0..10 {
-        let (id, payload) = connection.tutorial_message().await;
+        let (id, payload) = connection.tutorial_message("").await;
         let data = payload["image"].as_str().unwrap();
         let data = data.strip_prefix("data:image/jpeg;base64,").unwrap();
         let jpeg = base64::engine::general_purpose::STANDARD
@@ -152,11 +152,54 @@ async fn pictures_travel_as_the_tutorials_data_urls() {
             .unwrap();
         assert!(jpeg.starts_with(&[0xFF, 0xD8]));
         assert_eq!(payload["text"], "");
+        connection.say(&format!("43{id}[]")).await;
+    }
+}
+
+/// Under protocol 5 the default namespace is one like any other: it has to be asked for.
+#[tokio::test]
+async fn the_tutorials_default_namespace_is_joined_beside_cv() {
+    let relay = FakeRelay::start().await;
+    let _agent = tutorial_agent(&relay, "tutorial", &[]);
+    let mut connection = relay.tutorial_engine(25_000).await;
+    assert_eq!(connection.text().await.unwrap(), "40/cv,");
+    connection.say(r#"40/cv,{"sid":"a"}"#).await;
+    assert_eq!(connection.text().await.unwrap(), "40");
+    connection.say(r#"40{"sid":"b"}"#).await;
+    for _ in 0..5 {
+        let (id, _) = connection.tutorial_message("").await;
+        connection.say(&format!("43{id}[]")).await;
+    }
+}
+
+#[tokio::test]
+async fn a_tutorials_server_without_cv_gets_pictures_too() {
+    let relay = FakeRelay::start().await;
+    let _agent = tutorial_agent(&relay, "tutorial", &["--token", "secret"]);
+    let mut connection = relay.tutorial_engine(25_000).await;
+    let asked = connection.text().await.unwrap();
+    assert_eq!(asked, r#"40/cv,{"token":"secret"}"#);
+    connection
+        .say(r#"44/cv,{"message":"Unable to connect"}"#)
+        .await;
+    let asked = connection.text().await.unwrap();
+    assert_eq!(asked, r#"40{"token":"secret"}"#);
+    connection.say(r#"40{"sid":"b"}"#).await;
+    connection.tutorial_message("").await;
+}
+
+#[tokio::test]
+async fn a_server_that_handles_cv_can_be_sent_to() {
+    let relay = FakeRelay::start().await;
+    let _agent = tutorial_agent(&relay, "tutorial-cv", &[]);
+    let mut connection = relay.tutorial_agent().await;
+    for _ in 0..5 {
+        let (id, _) = connection.tutorial_message("/cv,").await;
         connection.say(&format!("43/cv,{id}[]")).await;
     }
 }
 
-/// The clip at its own rate, while the detector is allowed one picture a second.
+/// The clip plays at its own rate, while the detector may search only one frame a second.
 #[tokio::test]
 async fn video_runs_at_full_rate_while_detection_is_slow() {
     let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../models");
@@ -178,7 +221,8 @@ async fn video_runs_at_full_rate_while_detection_is_slow() {
 
     let (mut frames, mut searched) = (Vec::new(), Vec::new());
     let mut stats = serde_json::Value::Null;
-    // Both counts are over the same frames: the rate of the clip, not that of this machine.
+    // Both counts cover the same frames, so they compare with the rate of the clip, not with the
+    // speed of this machine.
     while frames.len() < 150 || searched.len() < 3 {
         match connection.next().await {
             Sent::Frame(meta, _) => {

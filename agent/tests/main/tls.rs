@@ -18,7 +18,7 @@ fn fixture(name: &str) -> PathBuf {
         .collect()
 }
 
-/// Ends TLS for whoever connects and passes the rest on, as a reverse proxy does.
+/// A reverse proxy that ends TLS for every client and forwards the bytes to `to`.
 async fn proxy(to: SocketAddr) -> SocketAddr {
     let chain = vec![CertificateDer::from_pem_file(fixture("relay.pem")).unwrap()];
     let key = PrivateKeyDer::from_pem_file(fixture("relay.key")).unwrap();
@@ -36,7 +36,7 @@ async fn proxy(to: SocketAddr) -> SocketAddr {
         while let Ok((stream, _)) = listener.accept().await {
             let acceptor = acceptor.clone();
             tokio::spawn(async move {
-                // A client that does not trust us ends here.
+                // A client that does not trust the certificate ends here.
                 if let Ok(mut outside) = acceptor.accept(stream).await {
                     let mut inside = TcpStream::connect(to).await.unwrap();
                     let _ = tokio::io::copy_bidirectional(&mut outside, &mut inside).await;
@@ -48,7 +48,7 @@ async fn proxy(to: SocketAddr) -> SocketAddr {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn frames_pass_through_tls_if_the_certificate_is_trusted() {
+async fn frames_travel_through_tls_if_the_certificate_is_trusted() {
     let relay = FakeRelay::start().await;
     let port = proxy(relay.address()).await.port();
     let server = format!("https://localhost:{port}");

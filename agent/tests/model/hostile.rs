@@ -1,7 +1,7 @@
-//! Damaged models: each is refused or runs, none crashes the process.
+//! Damaged models: the engines refuse or run each one, and none crashes the agent.
 //!
-//! The mutations are the same in every run. They are tried in a process of their own, so that a
-//! crash is counted and the rest is still tried.
+//! The mutations are the same in every run. A separate process tries them, so that a crash is
+//! counted and the remaining ones are still tried.
 
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
@@ -10,16 +10,16 @@ use std::process::{Command, Stdio};
 use cv_detect::{Detector, EngineChoice};
 use fastrand::Rng;
 
-/// Mutations of each model in each engine; `CV_AGENT_TEST_MUTATIONS` sets another number.
+/// Number of mutations of each model in each engine; `CV_AGENT_TEST_MUTATIONS` sets another number.
 const MUTATIONS: u64 = 400;
 
-/// Mutations of each model that the program is started with.
+/// Number of mutations of each model with which the agent itself is started.
 const PROGRAM_MUTATIONS: u64 = 8;
 
-/// How long one mutation may take; they take milliseconds.
+/// Time limit for one mutation in seconds; a mutation usually takes milliseconds.
 const LIMIT_S: u32 = 60;
 
-/// What the worker is to do: engine, model, first mutation.
+/// Environment variable that tells the worker its engine, its model and its first mutation.
 const TASK: &str = "CV_AGENT_HOSTILE_TASK";
 
 fn mutations() -> u64 {
@@ -49,7 +49,7 @@ fn mutate(original: &[u8], seed: u64) -> Vec<u8> {
             0 => bytes[at] ^= 1 << random.u8(0..8),
             1 => bytes[at] = random.u8(..),
             2 => bytes[at] = *random.choice(&[0, 1, 0x7f, 0x80, 0xff]).unwrap(),
-            // Numbers are aligned: small ones, negative ones, huge ones.
+            // Numbers in the file are aligned: replace one with a small, negative or huge one.
             3..=5 => {
                 let value: i32 = *random
                     .choice(&[0, 1, 2, 3, -1, -2, 7, 127, 255, 1000, i32::MAX, i32::MIN])
@@ -59,7 +59,8 @@ fn mutate(original: &[u8], seed: u64) -> Vec<u8> {
                     *byte = value;
                 }
             }
-            // One number in place of another: offsets, indices and sizes that exist.
+            // Replace one number with another that exists in the file: an offset, an index or a
+            // size.
             6 => {
                 let from = random.usize(0..bytes.len() / 4) * 4;
                 let word: Vec<u8> = bytes[from..from + 4].to_vec();
@@ -74,7 +75,7 @@ fn mutate(original: &[u8], seed: u64) -> Vec<u8> {
     bytes
 }
 
-/// Runs mutations of one model and prints the number of each before it is tried.
+/// Tries the mutations of one model, and prints the number of each before it tries it.
 #[test]
 #[ignore = "started by the test below in a process of its own"]
 fn worker() {
@@ -109,14 +110,15 @@ fn worker() {
     println!("done");
 }
 
-/// Ends this process if it takes longer, which counts as a crash: a model must not hang it either.
+/// Ends this process after `seconds`, which counts as a crash, because a model must not hang the
+/// process either.
 #[allow(unsafe_code)]
 fn end_after(seconds: u32) {
-    // SAFETY: replaces this process's only alarm, whose signal nothing here handles.
+    // SAFETY: replaces the only alarm of this process, whose signal no code of this test handles.
     unsafe { libc::alarm(seconds) };
 }
 
-/// Counts of what became of the mutations.
+/// Counts how many mutations load, are refused and crash.
 #[derive(Debug, Default)]
 struct Tally {
     loads: usize,
@@ -172,7 +174,7 @@ fn survives(engine: &str) {
     assert_eq!(tally.crashes, [""; 0]);
 }
 
-/// A few of the same through the program, which tries them in a process of its own.
+/// Tries a few mutations with the agent itself, which loads them in a separate process.
 #[test]
 fn the_program_survives_damaged_models() {
     let dir = tempfile::tempdir().unwrap();

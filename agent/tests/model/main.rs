@@ -1,4 +1,4 @@
-//! Models as the program meets them: what it says about them, and what hostile ones do to it.
+//! Models as the agent meets them: how it describes them, and how it survives hostile ones.
 #![allow(clippy::unwrap_used)]
 
 mod hostile;

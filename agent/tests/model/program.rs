@@ -1,4 +1,4 @@
-//! What the program says about models and engines, and what it does with models that are hostile.
+//! What `cv-agent model` prints about models and engines, and how the agent treats hostile models.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -6,14 +6,14 @@ use std::process::{Command, Output};
 
 use cv_detect::{Detector, EngineChoice};
 
-/// The binary, with no settings but what it is given.
+/// Returns a command that runs the agent's binary without any settings.
 fn agent() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_cv-agent"));
     command.env_clear().env("HOME", "/nonexistent");
     command
 }
 
-/// Runs `cv-agent model`, with LiteRT if the tests were given it.
+/// Runs `cv-agent model`, with LiteRT if the tests have its library.
 pub fn inspect(file: &Path, arguments: &[&str]) -> Output {
     let library = crate::setup::litert().unwrap_or_else(|| "/no/libLiteRt.so".into());
     let mut command = agent();
@@ -21,7 +21,7 @@ pub fn inspect(file: &Path, arguments: &[&str]) -> Output {
     command.arg("--litert-lib").arg(library).output().unwrap()
 }
 
-/// What it printed and what it complained about, if it ended by itself.
+/// Returns standard output and standard error of a process that ended without a signal.
 fn texts(output: &Output) -> (String, String) {
     assert!(output.status.code().is_some(), "{output:?}");
     let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
@@ -29,7 +29,7 @@ fn texts(output: &Output) -> (String, String) {
 }
 
 #[test]
-fn a_model_is_described() {
+fn a_usable_model_is_described() {
     let file = crate::setup::fixture("models/efficientdet.tflite");
     let (text, complaint) = texts(&inspect(&file, &[]));
     for part in [
@@ -53,7 +53,7 @@ fn a_model_is_described() {
 }
 
 #[test]
-fn an_operator_without_a_rule_is_tried_and_told() {
+fn an_operator_without_a_rule_is_tried_and_reported() {
     let file = crate::setup::fixture("models/without_a_rule.tflite");
     let (text, complaint) = texts(&inspect(&file, &[]));
     for part in ["No rule:   GATHER_ND: ", "\ntflite:    loads in "] {
@@ -69,8 +69,8 @@ fn an_operator_without_a_rule_is_tried_and_told() {
 }
 
 #[test]
-fn what_cannot_be_used_is_described_all_the_same() {
-    // Two labels for the four columns of the model.
+fn a_model_that_cannot_be_used_is_described_all_the_same() {
+    // Two labels for a model with four class columns.
     let dir = tempfile::tempdir().unwrap();
     let labels = dir.path().join("labels.txt");
     std::fs::write(&labels, "red\ngreen\n").unwrap();
@@ -86,8 +86,9 @@ fn what_cannot_be_used_is_described_all_the_same() {
 }
 
 #[test]
-fn a_model_that_detects_nothing_is_told_what_is_expected() {
-    // Both outputs, and the operators that shape them, from [1, 42, 4] to [1, 24, 7].
+fn for_a_model_without_detections_the_expected_outputs_are_named() {
+    // Changes the shape of both outputs, and of the operators that produce them, from [1, 42, 4] to
+    // [1, 24, 7].
     let [old, new] = [[1, 42, 4], [1, 24, 7]].map(|shape: [i32; 3]| {
         shape
             .into_iter()
@@ -118,11 +119,11 @@ fn a_model_that_detects_nothing_is_told_what_is_expected() {
 }
 
 #[test]
-fn a_part_of_a_model_is_refused() {
+fn a_truncated_model_is_refused() {
     let whole = std::fs::read(crate::setup::fixture("models/efficientdet.tflite")).unwrap();
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("part.tflite");
-    // The end of the file is its packed labels, without which it is whole.
+    // The file ends with the packed labels. Without them, the model is still complete.
     for length in (0..2000).step_by(97) {
         std::fs::write(&file, &whole[..length]).unwrap();
         let output = inspect(&file, &[]);
@@ -137,7 +138,7 @@ fn a_part_of_a_model_is_refused() {
 }
 
 #[test]
-fn a_model_that_an_engine_does_not_survive_is_refused() {
+fn a_model_that_crashes_an_engine_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     let program = dir.path().join("dies");
     for (script, reason) in [
@@ -145,7 +146,7 @@ fn a_model_that_an_engine_does_not_survive_is_refused() {
         ("exit 3", "tflite gives up (exit status: 3)"),
         ("cat >/dev/null; echo nonsense", "tflite gives up"),
     ] {
-        // Through `sh`, as a file that was just written may still be busy.
+        // The script runs through `sh`, because a file that was just written may still be busy.
         std::fs::write(&program, format!("#!/bin/sh\n{script}\n")).unwrap();
         let executable = PermissionsExt::from_mode(0o755);
         std::fs::set_permissions(&program, executable).unwrap();
@@ -157,7 +158,7 @@ fn a_model_that_an_engine_does_not_survive_is_refused() {
     }
 }
 
-/// The line about the engine when the agent starts.
+/// Starts the agent, and returns its log line about the engine.
 fn start(arguments: &[&str]) -> String {
     let output = agent()
         .args(["--source", "test", "--seconds", "0.1", "--use-streamer"])
@@ -183,7 +184,7 @@ fn the_choice_of_an_engine_is_explained() {
         if cfg!(target_arch = "x86_64") {
             assert_eq!(chosen, "LiteRT (the fastest on this kind of processor)");
         } else {
-            // Both were timed.
+            // The agent has timed both engines.
             assert!(chosen.contains("tflite takes"), "{chosen}");
         }
     }

@@ -1,4 +1,5 @@
-//! The floor: writes one ready-made WebSocket frame to each socket, and does nothing else.
+//! The lower bound for any relay: writes one ready-made WebSocket frame to each socket, and does
+//! nothing else.
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -11,20 +12,20 @@ use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 #[derive(Args)]
 pub struct BareArgs {
-    /// 0 takes a free one, which is printed.
+    /// Port to listen on; 0 chooses a free port and prints it.
     #[arg(long, default_value_t = 0)]
     port: u16,
-    /// Starts to write once so many are connected.
+    /// Number of connected viewers at which the writing starts.
     #[arg(long, default_value_t = 100)]
     viewers: usize,
     #[arg(long, default_value_t = 30.0)]
     fps: f64,
-    /// Size of a frame's payload.
+    /// Size of a frame's payload in bytes.
     #[arg(long, default_value_t = 40_000)]
     bytes: u16,
 }
 
-/// Serves until a viewer leaves.
+/// Accepts the viewers, then writes frames until a viewer leaves.
 pub fn serve(args: &BareArgs) -> Result<()> {
     let listener = TcpListener::bind(("127.0.0.1", args.port))?;
     println!("listening on {}", listener.local_addr()?);
@@ -33,7 +34,7 @@ pub fn serve(args: &BareArgs) -> Result<()> {
         let (socket, _) = listener.accept()?;
         sockets.push(upgrade(socket)?);
     }
-    // FIN and binary; a 16-bit length follows.
+    // The first byte means FIN and binary; a 16-bit length follows.
     let mut frame = vec![0x82, 126];
     frame.extend(args.bytes.to_be_bytes());
     let header = frame.len();

@@ -33,9 +33,10 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Watches (and publishes) and prints what was measured.
+    /// Publishes and watches cameras, and prints the measurements.
     View(Box<ViewArgs>),
-    /// Serves ready-made WebSocket frames with nothing around them: what any relay is measured against.
+    /// Serves ready-made WebSocket frames and does nothing else: the lower bound with which relays
+    /// are compared.
     Bare(bare::BareArgs),
 }
 
@@ -64,7 +65,8 @@ async fn view(args: ViewArgs) -> Result<()> {
     let before = args.pid.map(report::Usage::of).transpose()?;
     let mut tasks = tokio::task::JoinSet::new();
     for viewer in 0..args.viewers {
-        // One after the other: a listen backlog is no part of the measurement.
+        // The viewers connect one after the other, because the listen backlog is not part of the
+        // measurement.
         let connected = viewer::connect(&args)
             .await
             .with_context(|| format!("viewer {viewer} cannot connect"))?;

@@ -1,4 +1,4 @@
-//! One agent that publishes ready-made pictures at a steady rate.
+//! One agent that publishes ready-made frames at a steady rate.
 
 use std::collections::VecDeque;
 use std::sync::atomic::Ordering;
@@ -28,16 +28,18 @@ pub async fn connect(args: &ViewArgs, camera: &str) -> Result<Publisher> {
         protocol: cv_protocol::VERSION,
         camera: camera.to_owned(),
         token: None,
+        key: None,
+        adoption: false,
         version: "load".into(),
     };
-    let connection = Connection::open(
-        &args.url,
-        Some(NAMESPACE_AGENTS),
-        Some(serde_json::to_value(auth)?),
-        Slowness::default(),
-    )
-    .await
-    .context("the publisher cannot connect")?;
+    let (namespace, auth) = match args.wire {
+        // Its one handler is on the default namespace.
+        Wire::Tutorial => ("/", None),
+        _ => (NAMESPACE_AGENTS, Some(serde_json::to_value(auth)?)),
+    };
+    let connection = Connection::open(&args.url, Some(namespace), auth, Slowness::default())
+        .await
+        .context("the publisher cannot connect")?;
     Ok(Publisher { connection })
 }
 
@@ -65,6 +67,7 @@ impl Publisher {
                         width: WIDTH.into(),
                         height: HEIGHT.into(),
                         bytes: None,
+                        paced: None,
                         annotated: false,
                     };
                     seq += 1;
@@ -96,7 +99,7 @@ impl Publisher {
     }
 }
 
-/// A JPEG of exactly `len` bytes: a grey picture and comments.
+/// Creates a JPEG of exactly `len` bytes: a grey image and comments.
 fn picture(len: usize) -> Result<Bytes> {
     let mut jpeg = Vec::new();
     jpeg_encoder::Encoder::new(&mut jpeg, 50).encode(
@@ -105,7 +108,7 @@ fn picture(len: usize) -> Result<Bytes> {
         HEIGHT,
         jpeg_encoder::ColorType::Luma,
     )?;
-    // A comment is FF FE, two bytes of length (which count themselves), and text.
+    // A comment segment is FF FE, two bytes of length (which count themselves), and text.
     let mut padding = len
         .checked_sub(jpeg.len() + 4)
         .with_context(|| format!("--bytes must be at least {}", jpeg.len() + 4))?
@@ -113,7 +116,7 @@ fn picture(len: usize) -> Result<Bytes> {
     let mut out = BytesMut::with_capacity(len);
     out.put_slice(&[0xff, 0xd8]);
     while padding > 0 {
-        // The last segment must have room for its own header.
+        // The last comment segment must have room for its own header.
         let mut segment = padding.min(60_000);
         if padding - segment != 0 && padding - segment < 4 {
             segment -= 4;

@@ -1,4 +1,4 @@
-//! What was measured, as JSON.
+//! Collects the measurements and prints them as JSON.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use crate::args::{ViewArgs, seconds};
 use crate::viewer::Sample;
 
-/// How long to wait for the first picture before the measurement starts without one.
+/// Time to wait for the first frame; after that the measurement starts without one.
 const FIRST_FRAME: Duration = Duration::from_secs(20);
 
 /// Processor time and memory of a process.
@@ -23,14 +23,15 @@ pub struct Usage {
 }
 
 impl Usage {
-    /// Reads /proc/PID.
+    /// Reads the values of the process `pid` from /proc.
     pub fn of(pid: u32) -> Result<Self> {
         let read = |file: &str| {
             let path = format!("/proc/{pid}/{file}");
             std::fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))
         };
-        // In nanoseconds, unlike the hundredths of a second of /proc/PID/stat. Threads that have
-        // ended are not in it: what is measured here keeps its threads.
+        // The kernel counts these in nanoseconds, unlike the hundredths of a second of
+        // /proc/PID/stat. Threads that have ended are missing, but the measured servers keep their
+        // threads.
         let mut cpu = Duration::ZERO;
         for thread in std::fs::read_dir(format!("/proc/{pid}/task"))? {
             let path = thread?.path().join("schedstat");
@@ -55,7 +56,7 @@ impl Usage {
     }
 }
 
-/// What the publishers did.
+/// Number of frames that the publishers sent, and number that they skipped.
 #[derive(Clone, Default)]
 pub struct Published {
     pub frames: Arc<AtomicU64>,
@@ -79,8 +80,8 @@ pub async fn collect(
     published: &Published,
 ) -> Result<Value> {
     if !args.idle {
-        // Whoever publishes may start after the viewers. A relay that is too busy to deliver anything
-        // is measured as it is.
+        // The publisher may start after the viewers. A relay that is too busy to deliver any frame
+        // is measured all the same.
         let _ = tokio::time::timeout(FIRST_FRAME, samples.recv()).await;
     }
     let start = Instant::now() + seconds(args.warmup);
@@ -148,14 +149,14 @@ pub async fn collect(
     Ok(report)
 }
 
-/// Frames of a period.
+/// Frames that arrived within a period.
 struct Measured {
     cameras: Vec<String>,
     viewers: usize,
     delays_us: Vec<u64>,
-    /// Frames by camera and viewer.
+    /// Number of frames, by camera and viewer.
     counts: Vec<u64>,
-    /// Latest sequence number by camera and viewer.
+    /// Latest sequence number, by camera and viewer.
     latest: Vec<Option<u64>>,
     out_of_order: u64,
     bytes: u64,

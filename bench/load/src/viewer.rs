@@ -1,4 +1,4 @@
-//! One viewer: takes frames, acknowledges them, tells the collector.
+//! One viewer: receives frames, acknowledges them, and reports them to the collector.
 
 use anyhow::{Context, Result};
 use bytes::Bytes;
@@ -8,21 +8,21 @@ use tokio::sync::mpsc::UnboundedSender;
 use crate::args::{ViewArgs, Wire};
 use crate::wire::{Connection, Incoming, Slowness};
 
-/// One frame at one viewer.
+/// One frame as one viewer received it.
 pub struct Sample {
     pub viewer: usize,
-    /// Index into the cameras asked for.
+    /// Index of the camera in the list of the cameras to watch.
     pub camera: usize,
     pub seq: u64,
     pub delay_us: u64,
     pub bytes: usize,
-    /// Width and height in pixels; 0 where the wire does not tell.
+    /// Width and height in pixels; 0 if the wire does not carry the size.
     pub size: (u32, u32),
-    /// When it arrived.
+    /// Time of arrival.
     pub at: tokio::time::Instant,
 }
 
-/// Connects and says what it wants to see.
+/// Connects and asks for the cameras to watch.
 pub async fn connect(args: &ViewArgs) -> Result<Connection> {
     let namespace = (args.wire != Wire::Bare).then_some(cv_protocol::NAMESPACE_VIEWERS);
     let slowness = Slowness {
@@ -43,7 +43,7 @@ pub async fn connect(args: &ViewArgs) -> Result<Connection> {
     Ok(connection)
 }
 
-/// Takes frames until the server closes the connection.
+/// Receives frames until the server closes the connection.
 pub async fn run(
     mut connection: Connection,
     viewer: usize,
@@ -127,7 +127,7 @@ impl Frame {
     }
 
     fn of_frame(text: &str, jpeg: &Bytes) -> Result<Self> {
-        /// `frame` from a relay that adds nothing to what the publisher sent.
+        /// First argument of a `frame` event from a relay that passes on what the publisher sent.
         #[derive(serde::Deserialize)]
         struct Plain {
             #[serde(default)]
@@ -153,7 +153,8 @@ impl Frame {
         })
     }
 
-    /// The capture time is in the text, put there by the publisher or by the tutorial client's `--stamp`.
+    /// Reads the capture time from the text, where the publisher or the tutorial client's `--stamp`
+    /// put it.
     fn of_tutorial(text: &str) -> Result<Self> {
         let captured = text
             .rfind("captured_us: ")
@@ -161,7 +162,7 @@ impl Frame {
             .and_then(|rest| rest.split(|c: char| !c.is_ascii_digit()).next())
             .and_then(|digits| digits.parse().ok())
             .map(Timestamp)
-            // A picture without a time still counts; its delay reads as 0.
+            // A frame without a time still counts; its delay reads as 0.
             .unwrap_or_else(Timestamp::now);
         Ok(Self {
             camera: String::new(),
@@ -174,7 +175,9 @@ impl Frame {
 
     fn of_bare(data: &Bytes) -> Result<Self> {
         let word = |at: usize| -> Result<u64> {
-            let bytes = data.get(at..at + 8).context("a frame without its times")?;
+            let bytes = data
+                .get(at..at + 8)
+                .context("the frame does not contain its times")?;
             Ok(u64::from_be_bytes(bytes.try_into()?))
         };
         Ok(Self {

@@ -1,4 +1,4 @@
-//! As much of Engine.IO 4 and Socket.IO 5 over WebSocket as a viewer or an agent needs.
+//! The part of Engine.IO 4 and Socket.IO 5 over WebSocket that a viewer or an agent needs.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -14,29 +14,29 @@ use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 
-/// How a socket is made slow.
+/// Describes how a socket is made slow on purpose.
 #[derive(Clone, Copy, Default)]
 pub struct Slowness {
-    /// SO_RCVBUF.
+    /// Size of the socket's receive buffer in bytes (SO_RCVBUF).
     pub receive_buffer: Option<usize>,
-    /// Bytes per second.
+    /// Maximum number of bytes read per second.
     pub read_rate: Option<u64>,
 }
 
-/// What a server sent.
+/// An event or frame that a server sent.
 pub enum Incoming {
-    /// Text of an event without attachments, from its `[` on.
+    /// Text of an event without attachments, starting with its `[`.
     Event(String),
-    /// Text of an event with one attachment, from its `[` on, and the attachment.
+    /// Text of an event with one attachment, starting with its `[`, and the attachment.
     Binary(String, Bytes),
-    /// A bare WebSocket frame.
+    /// Payload of a bare WebSocket frame.
     Raw(Bytes),
 }
 
-/// One namespace of a Socket.IO server, or a bare WebSocket.
+/// Connection to one namespace of a Socket.IO server, or a bare WebSocket.
 pub struct Connection {
     socket: WebSocketStream<Slow>,
-    /// Namespace with its comma, for example `/web,`.
+    /// Name of the namespace with a comma, for example `/web,`.
     namespace: String,
     header: Option<String>,
 }
@@ -77,27 +77,28 @@ impl Connection {
         .await?;
         let mut connection = Self {
             socket,
-            namespace: namespace.map(|name| format!("{name},")).unwrap_or_default(),
+            namespace: namespace.map(prefix).unwrap_or_default(),
             header: None,
         };
-        if let Some(namespace) = namespace {
-            connection.join(namespace, auth).await?;
+        if namespace.is_some() {
+            connection.join(auth).await?;
         }
         Ok(connection)
     }
 
-    async fn join(&mut self, namespace: &str, auth: Option<serde_json::Value>) -> Result<()> {
+    async fn join(&mut self, auth: Option<serde_json::Value>) -> Result<()> {
+        let namespace = self.namespace.clone();
         let opening = self.text().await?;
         if !opening.starts_with('0') {
             bail!("expected an Engine.IO OPEN packet, got {opening:.80}");
         }
         let auth = auth.map(|auth| auth.to_string()).unwrap_or_default();
         self.socket
-            .send(Message::text(format!("40{namespace},{auth}")))
+            .send(Message::text(format!("40{namespace}{auth}")))
             .await?;
         loop {
             let answer = self.text().await?;
-            if answer.starts_with(&format!("40{namespace}")) {
+            if answer.starts_with(&format!("40{}", namespace.trim_end_matches(','))) {
                 return Ok(());
             }
             if answer.starts_with("44") {
@@ -137,7 +138,8 @@ impl Connection {
         Ok(self.socket.send(Message::binary(data)).await?)
     }
 
-    /// The next event; answers pings. `None` once the server has closed the connection.
+    /// Returns the next event, and answers pings. Returns `None` once the server has closed the
+    /// connection.
     pub async fn next(&mut self) -> Result<Option<Incoming>> {
         loop {
             let Some(message) = self.socket.next().await else {
@@ -170,6 +172,14 @@ impl Connection {
     }
 }
 
+/// What names a namespace at the start of a packet: nothing for the default one.
+fn prefix(namespace: &str) -> String {
+    match namespace {
+        "/" => String::new(),
+        name => format!("{name},"),
+    }
+}
+
 fn arguments(packet: &str) -> Result<String> {
     packet
         .find('[')
@@ -178,7 +188,7 @@ fn arguments(packet: &str) -> Result<String> {
         .ok_or_else(|| anyhow!("an event without arguments: {packet:.80}"))
 }
 
-/// A socket that is read no faster than asked, so that the sender meets a closed window.
+/// A socket that is read no faster than asked, so that the sender's TCP window closes.
 struct Slow {
     stream: TcpStream,
     rate: Option<u64>,

@@ -1,4 +1,4 @@
-//! Why no picture could be captured.
+//! The reasons why a source cannot be opened or has stopped delivering frames.
 
 use std::io;
 use std::path::PathBuf;
@@ -7,153 +7,154 @@ use std::time::Duration;
 
 use cv_picture::Resolution;
 
-/// Why no picture could be captured.
+/// Reason why a source cannot be opened or has stopped delivering frames.
 #[derive(Debug, thiserror::Error)]
 pub enum CaptureError {
-    /// There is no such device (yet).
+    /// There is no such device file, at least not yet.
     #[error("there is no camera at {}{}", device.display(), others(present))]
     NoCamera {
-        /// The device that was looked for.
+        /// Path of the device file that was looked for.
         device: PathBuf,
-        /// Cameras that are there.
+        /// Cameras that are present, as `/dev/video0 (HD Webcam)`.
         present: Vec<String>,
     },
     /// Another program uses the camera.
     #[error("{} is in use by {}", device.display(), user.as_deref().unwrap_or("another program"))]
     Busy {
-        /// The device.
+        /// Path of the device file.
         device: PathBuf,
-        /// Name and process id of that program, if we may know.
+        /// Name and process id of the other program, if the agent may read them.
         user: Option<String>,
-        /// What the driver said.
+        /// Error that the driver returned.
         source: io::Error,
     },
-    /// The device may not be opened.
+    /// The agent has no permission to open the device file.
     #[error(
         "no permission to open {}; its users belong to the group that owns it, mostly `video` \
          (sudo usermod -aG video USER, then log in again)",
         device.display()
     )]
     Permission {
-        /// The device.
+        /// Path of the device file.
         device: PathBuf,
-        /// What the kernel said.
+        /// Error that the kernel returned.
         source: io::Error,
     },
-    /// A file that is no video device.
+    /// The file is not a video device.
     #[error("{} is not a video device", device.display())]
     NotVideo {
-        /// The file.
+        /// Path of the file.
         device: PathBuf,
     },
-    /// A video device that does not capture pictures.
+    /// The file is a video device, but not one that captures video.
     #[error("{} is a video device, but {what}{}", device.display(), instead(present))]
     NotCapture {
-        /// The device.
+        /// Path of the device file.
         device: PathBuf,
-        /// What it is, for example `it carries only metadata`.
+        /// End of the sentence "DEVICE is a video device, but ...", for example `carries only
+        /// metadata`.
         what: String,
-        /// Cameras that are there.
+        /// Cameras that are present, as `/dev/video0 (HD Webcam)`.
         present: Vec<String>,
     },
-    /// The camera has no mode that we can use.
-    #[error("{} has no usable mode at most {max_size} large; it offers {offered}", device.display())]
+    /// The camera has no mode that the agent can use.
+    #[error("{} has no usable mode of at most {max_size}; it offers {offered}", device.display())]
     NoMode {
-        /// The device.
+        /// Path of the device file.
         device: PathBuf,
-        /// What was wanted.
+        /// Maximum size that the settings allow.
         max_size: Resolution,
         /// The camera's modes, for a person to read.
         offered: String,
     },
-    /// The driver refused a step of starting the camera.
+    /// The driver refused a request while the camera was being started.
     #[error("{} refused to {step}", device.display())]
     Refused {
-        /// The device.
+        /// Path of the device file.
         device: PathBuf,
-        /// What was tried, for example `start streaming`.
+        /// Name of the step that failed, for example `start streaming`.
         step: String,
-        /// What the driver said.
+        /// Error that the driver returned.
         source: io::Error,
     },
-    /// A `--control` that the camera does not have or does not take.
+    /// The camera does not have a control given with `--control`, or does not accept its value.
     #[error("{}: control {name}: {reason}", device.display())]
     Control {
-        /// The device.
+        /// Path of the device file.
         device: PathBuf,
-        /// The control's name as given.
+        /// Name of the control, as given.
         name: String,
-        /// What is wrong, and what would be right.
+        /// Reason for the refusal, and what would be accepted.
         reason: String,
     },
     /// The camera was unplugged, or the stream broke off.
     #[error("lost {what}")]
     Lost {
-        /// The device, address or command.
+        /// Name of the device, address or command.
         what: String,
-        /// What the kernel said.
+        /// Error that the kernel returned.
         source: io::Error,
     },
-    /// The source is there but makes no pictures.
-    #[error("{what} has made no usable picture for {:.0} s{}", since.as_secs_f32(), bad(*bad_pictures, reason))]
+    /// The source is open but delivers no usable frames.
+    #[error("{what} has delivered no usable frame for {:.0} s{}", since.as_secs_f32(), bad(*bad_pictures, reason))]
     Silent {
-        /// The device, address or command.
+        /// Name of the device, address or command.
         what: String,
-        /// How long.
+        /// Time since the last usable frame.
         since: Duration,
-        /// Pictures in this time that were not usable.
+        /// Number of frames in this time that were not usable.
         bad_pictures: u64,
-        /// What was wrong with the last of those.
+        /// Reason why the last of those frames was not usable.
         reason: String,
     },
-    /// A clip, picture or folder cannot be read.
+    /// A clip, image or folder cannot be read.
     #[error("cannot read {}", path.display())]
     File {
-        /// The file.
+        /// Path of the file or folder.
         path: PathBuf,
-        /// What the kernel said.
+        /// Error that the kernel returned.
         source: io::Error,
     },
-    /// A source whose content cannot be used.
+    /// The content of a source cannot be used.
     #[error("cannot use {what}: {reason}")]
     Unusable {
-        /// The file, address or command.
+        /// Name of the file, address or command.
         what: String,
-        /// What was found and what was expected.
+        /// Reason: what was found and what was expected.
         reason: String,
     },
-    /// An HTTP stream could not be opened.
+    /// An HTTP stream cannot be opened.
     #[error("cannot open {url}: {reason}")]
     Http {
-        /// The address, without password.
+        /// Address of the stream, without a password.
         url: String,
-        /// What happened.
+        /// Reason: what happened while connecting.
         reason: String,
-        /// Whether the server refused for good (4xx).
+        /// Whether the server refused permanently (status 4xx).
         refused: bool,
     },
-    /// The command of `exec:` could not be started.
+    /// The shell command of an `exec:` source cannot be started.
     #[error("cannot start `{command}`")]
     Spawn {
-        /// The command.
+        /// The command, without a password.
         command: String,
-        /// What the kernel said.
+        /// Error that the kernel returned.
         source: io::Error,
     },
-    /// The command of `exec:` ended.
+    /// The shell command of an `exec:` source ended.
     #[error("`{command}` ended: {status}{}", detail(last_words))]
     Ended {
-        /// The command.
+        /// The command, without a password.
         command: String,
-        /// How it ended.
+        /// Exit status of the command.
         status: ExitStatus,
-        /// The last line of its standard error.
+        /// Last line that the command wrote to standard error.
         last_words: String,
     },
 }
 
 impl CaptureError {
-    /// What happened and what caused it, in one line.
+    /// Describes the error and its cause in one line.
     #[must_use]
     pub fn with_cause(&self) -> String {
         match std::error::Error::source(self) {
@@ -162,11 +163,12 @@ impl CaptureError {
         }
     }
 
-    /// Whether trying again can succeed without someone changing the settings.
+    /// Whether opening the source again can succeed without a change of the settings.
     #[must_use]
     pub fn is_transient(&self) -> bool {
         match self {
-            // Permission: at boot the group of a device file may be set late.
+            // Permission counts as transient because at boot the group of a device file may be set
+            // late.
             Self::NoCamera { .. }
             | Self::Busy { .. }
             | Self::Permission { .. }
@@ -174,7 +176,7 @@ impl CaptureError {
             | Self::Lost { .. }
             | Self::Silent { .. } => true,
             Self::Http { refused, .. } => !refused,
-            // The shell's statuses for "not found" and "not executable".
+            // 127 and 126 are the shell's statuses for "not found" and "not executable".
             Self::Ended { status, .. } => !matches!(status.code(), Some(126 | 127)),
             Self::NotVideo { .. }
             | Self::NotCapture { .. }
@@ -191,7 +193,7 @@ fn others(present: &[String]) -> String {
     if present.is_empty() {
         "; no camera is plugged in".into()
     } else {
-        format!("; there are {}", present.join(", "))
+        format!("; cameras present: {}", present.join(", "))
     }
 }
 
@@ -199,7 +201,7 @@ fn instead(present: &[String]) -> String {
     if present.is_empty() {
         String::new()
     } else {
-        format!("; cameras are {}", present.join(", "))
+        format!("; cameras present: {}", present.join(", "))
     }
 }
 
@@ -231,7 +233,7 @@ mod tests {
         };
         assert_eq!(
             error.to_string(),
-            "there is no camera at /dev/video7; there are /dev/video0 (UVC Camera)"
+            "there is no camera at /dev/video7; cameras present: /dev/video0 (UVC Camera)"
         );
         let error = CaptureError::Permission {
             device: "/dev/video0".into(),
@@ -243,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn silence_tells_about_bad_pictures() {
+    fn the_silence_error_describes_bad_frames() {
         let error = CaptureError::Silent {
             what: "/dev/video0".into(),
             since: Duration::from_secs(5),
@@ -252,7 +254,7 @@ mod tests {
         };
         assert_eq!(
             error.to_string(),
-            "/dev/video0 has made no usable picture for 5 s (3 were bad, the last one: no SOI)"
+            "/dev/video0 has delivered no usable frame for 5 s (3 were bad, the last one: no SOI)"
         );
         assert!(error.is_transient());
     }

@@ -1,5 +1,5 @@
-//! A command whose standard output is an MJPEG stream: CSI cameras, RTSP, anything that a program
-//! can turn into JPEGs.
+//! Captures the MJPEG stream that a shell command writes to its standard output: CSI cameras, RTSP,
+//! and anything else that a program can turn into JPEGs.
 
 use std::io::{self, Read};
 use std::os::unix::process::CommandExt;
@@ -16,25 +16,26 @@ use super::source::{Counts, Picture, Source};
 use super::spec::without_password;
 use super::split::PictureReader;
 
-/// A camera program may take this long for its first picture before it is told to have none.
+/// Time without a frame after which the source counts as silent. A camera program may take this
+/// long until its first frame.
 const SILENCE: Duration = Duration::from_secs(10);
 
-/// How long opening waits, to tell a command that fails at once.
+/// Time that `open` waits for the first frame, so that it can report a command that fails at once.
 const FIRST: Duration = Duration::from_secs(2);
 
-/// How long a command may take to stop its camera before it is killed.
+/// Time that a command has to stop its camera before it is killed.
 const GRACE: Duration = Duration::from_millis(500);
 
-/// How long a command whose output has ended may take to end itself.
+/// Time that a command has to exit after it has closed its standard output.
 const END: Duration = Duration::from_secs(1);
 
-/// Of a line of standard error, so much is kept.
+/// Number of bytes of a line of standard error that are kept.
 const MAX_LINE_LEN: usize = 500;
 
-/// Lines of standard error that are logged in each ten seconds.
+/// Maximum number of lines of standard error that are logged in ten seconds.
 const MAX_LINES: u32 = 20;
 
-/// A running command.
+/// A running command and the frames that it writes.
 pub struct ExecSource {
     command: String,
     feed: Feed,
@@ -43,7 +44,7 @@ pub struct ExecSource {
 }
 
 impl ExecSource {
-    /// Starts `command` in a shell, and waits a moment for its first picture.
+    /// Starts `command` in a shell and waits up to two seconds for its first frame.
     pub fn open(command: &str) -> Result<Self, CaptureError> {
         let shown = without_password(command);
         let spawn_error = |source| CaptureError::Spawn {
@@ -55,7 +56,8 @@ impl ExecSource {
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
-            // A group of its own, so that what the shell starts can be ended too.
+            // The command runs in a process group of its own, so that everything the shell starts
+            // can be ended too.
             .process_group(0)
             .spawn()
             .map_err(spawn_error)?;
@@ -87,7 +89,7 @@ impl ExecSource {
         }
     }
 
-    /// Why there are no more pictures.
+    /// Returns the error that says how the command ended.
     fn ended(&mut self) -> CaptureError {
         match self.child.ended() {
             Ok(status) => CaptureError::Ended {
@@ -114,7 +116,7 @@ impl Source for ExecSource {
     }
 
     fn describe(&self) -> String {
-        format!("pictures of `{}`", self.command)
+        format!("frames of `{}`", self.command)
     }
 
     fn nominal_fps(&self) -> Option<f32> {
@@ -126,7 +128,7 @@ impl Source for ExecSource {
     }
 }
 
-/// Standard output of the command.
+/// Standard output of the command, as a stream of JPEGs.
 struct Output {
     what: String,
     reader: PictureReader<ChildStdout>,
@@ -141,11 +143,12 @@ impl PictureStream for Output {
     }
 }
 
-/// The shell and everything that it started; ended and reaped when it is dropped.
+/// Process group of the command: the shell and everything that it started. Dropping it ends and
+/// reaps the group.
 struct Group(Child);
 
 impl Group {
-    /// How the command ended; it is given a moment to do so by itself.
+    /// Returns the exit status of the command, which gets up to one second to exit.
     fn ended(&mut self) -> io::Result<ExitStatus> {
         let status = self.wait(END)?;
         self.signal(libc::SIGKILL);
@@ -167,8 +170,8 @@ impl Group {
         let Ok(leader) = i32::try_from(self.0.id()) else {
             return;
         };
-        // SAFETY: passes two numbers. The group is our child's own; a group that is gone already
-        // is an error that does not matter.
+        // SAFETY: passes two numbers and no pointer. The process group is that of our own child. If
+        // the group is already gone, the call returns an error that does not matter.
         unsafe {
             libc::kill(-leader, signal);
         }
@@ -177,7 +180,7 @@ impl Group {
 
 impl Drop for Group {
     fn drop(&mut self) {
-        // First a chance to stop the camera in order, then the end for whatever is left.
+        // SIGTERM lets the command stop its camera in order; SIGKILL ends whatever is left.
         self.signal(libc::SIGTERM);
         let ended = self.wait(GRACE);
         self.signal(libc::SIGKILL);
@@ -187,7 +190,7 @@ impl Drop for Group {
     }
 }
 
-/// Logs what the command says on standard error, and remembers the last of it.
+/// Logs what the command writes to standard error, and stores the last line in `last_words`.
 fn log_lines(mut stderr: ChildStderr, last_words: &Mutex<String>) {
     let mut chunk = [0; 4096];
     let mut line = Vec::new();
@@ -199,7 +202,7 @@ fn log_lines(mut stderr: ChildStderr, last_words: &Mutex<String>) {
             _ => break,
         };
         for &byte in chunk.get(..read).unwrap_or_default() {
-            // Programs redraw a line of progress with a carriage return.
+            // Programs redraw a progress line with a carriage return.
             if matches!(byte, b'\n' | b'\r') {
                 limit.log(&line, last_words);
                 line.clear();
@@ -211,7 +214,7 @@ fn log_lines(mut stderr: ChildStderr, last_words: &Mutex<String>) {
     limit.log(&line, last_words);
 }
 
-/// Keeps a talkative command from filling the journal.
+/// Limits the log lines of a command, so that a talkative one cannot fill the journal.
 #[derive(Default)]
 struct LogLimit {
     since: Option<Instant>,
@@ -229,7 +232,10 @@ impl LogLimit {
             .is_none_or(|since| since.elapsed() > Duration::from_secs(10))
         {
             if self.lines > MAX_LINES {
-                log::info!("exec: {} more lines were left out", self.lines - MAX_LINES);
+                log::info!(
+                    "exec: {} more lines dropped: at most {MAX_LINES} are logged in 10 s",
+                    self.lines - MAX_LINES
+                );
             }
             self.since = Some(Instant::now());
             self.lines = 0;
@@ -271,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn pictures_of_a_command_arrive_and_its_end_is_told() {
+    fn frames_of_a_command_arrive_and_its_end_is_reported() {
         let folder = tempfile::tempdir().unwrap();
         let command = format!("cat {}; echo that was all >&2; exit 3", clip(folder.path()));
         let mut source = ExecSource::open(&command).unwrap();
@@ -283,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn a_command_that_does_not_exist_is_a_bad_setting() {
+    fn a_command_that_does_not_exist_is_a_wrong_setting() {
         let error = ExecSource::open("no-such-camera-program --fast")
             .err()
             .unwrap();
@@ -296,10 +302,10 @@ mod tests {
     }
 
     #[test]
-    fn the_whole_group_is_ended_when_the_source_is_dropped() {
+    fn dropping_the_source_ends_the_whole_process_group() {
         let folder = tempfile::tempdir().unwrap();
         let pids = folder.path().join("pids");
-        // A child of the shell that ignores the polite request, in a pipeline.
+        // A child of the shell, in a pipeline, that ignores SIGTERM.
         let command = format!(
             "cat {}; sh -c 'trap \"\" TERM; echo $$ > {}; sleep 1000' | cat",
             clip(folder.path()),
@@ -315,11 +321,12 @@ mod tests {
         let shell = source.child.0.id();
         drop(source);
         assert!(!is_alive(&shell.to_string()), "the shell was not reaped");
-        // The other one is reaped by whoever inherits it.
+        // The child is reaped by the process that inherits it.
         soon(|| !is_alive(pid.trim()));
     }
 
-    /// Waits for what other processes do.
+    /// Waits until `happened` returns true, and panics if it takes too long. Used for what other
+    /// processes do.
     fn soon(mut happened: impl FnMut() -> bool) {
         let deadline = Instant::now() + LONG;
         while !happened() {
@@ -328,7 +335,7 @@ mod tests {
         }
     }
 
-    /// Whether a process runs; zombies do not.
+    /// Whether a process runs. A zombie counts as ended.
     fn is_alive(pid: &str) -> bool {
         fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| {
             !stat
@@ -338,7 +345,7 @@ mod tests {
     }
 
     #[test]
-    fn passwords_of_the_command_are_not_told() {
+    fn messages_hide_the_passwords_in_a_command() {
         let error = ExecSource::open("no-such-program rtsp://me:hunter2@camera/")
             .err()
             .unwrap();

@@ -1,4 +1,4 @@
-//! A thread that reads pictures from something that blocks, and hands on the newest.
+//! A thread that reads frames from a blocking stream and offers the newest one.
 
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -15,24 +15,24 @@ use super::silence::Silence;
 use super::source::{Counts, Picture};
 use cv_flow::{Slot, Taken};
 
-/// Pictures that come from a stream of their own accord.
+/// Frames of a stream that delivers them at its own pace.
 pub struct Feed {
     shared: Arc<Shared>,
     silence: Silence,
-    /// Taken while opening, to be delivered first.
+    /// First frame, which was taken while the stream was opened and is delivered first.
     first: Option<Item>,
-    /// Pictures up to the last one that was delivered, those that were not usable included.
+    /// Number of the last delivered frame, counting the frames that were not usable.
     delivered: u64,
     bad_heard: u64,
 }
 
-/// What a feed has to offer.
+/// Result of [`Feed::next`].
 pub enum Fed {
-    /// The newest picture.
+    /// The newest frame.
     Picture(Picture),
-    /// None yet.
+    /// No frame has come yet.
     Nothing,
-    /// There will be no more; the reason, unless the stream just ended.
+    /// The stream has ended. Carries the reason, unless the stream simply ended.
     Ended(Option<CaptureError>),
 }
 
@@ -43,7 +43,7 @@ struct Shared {
     bad: Mutex<Bad>,
 }
 
-/// Pictures that were not usable.
+/// Frames that were not usable.
 #[derive(Clone, Copy, Default)]
 struct Bad {
     count: u64,
@@ -60,17 +60,18 @@ enum Item {
     Picture {
         usable: Usable,
         captured_at: Timestamp,
-        /// Pictures read so far, this one included.
+        /// Number of frames read so far, including this one.
         number: u64,
     },
     Failed(CaptureError),
 }
 
 impl Feed {
-    /// Starts a thread called `name` that opens a stream and reads its pictures until one of both
-    /// ends. Silence for `patience` is an error.
+    /// Starts a thread called `name` that opens a stream and reads frames until the stream or the
+    /// feed ends. More than `patience` without a usable frame is an error.
     ///
-    /// The thread is not waited for at the end: whoever owns the stream ends it.
+    /// Dropping the feed does not wait for the thread: the owner of the stream has to end the
+    /// stream.
     pub fn start<S: PictureStream>(
         name: &str,
         what: String,
@@ -98,11 +99,11 @@ impl Feed {
         })
     }
 
-    /// Waits at most `timeout` for the first picture.
+    /// Waits at most `timeout` for the first frame.
     ///
     /// # Errors
     ///
-    /// Why there will be none; `None` if the stream just ended.
+    /// Returns the reason why no frame will come; `None` if the stream simply ended.
     pub fn wait_for_first(&mut self, timeout: Duration) -> Result<(), Option<CaptureError>> {
         match self.shared.slot.take(timeout) {
             Taken::Value(Item::Failed(error)) => Err(Some(error)),
@@ -115,11 +116,11 @@ impl Feed {
         }
     }
 
-    /// Waits at most `timeout` for the newest picture.
+    /// Waits at most `timeout` for the newest frame.
     ///
     /// # Errors
     ///
-    /// [`CaptureError::Silent`].
+    /// Returns [`CaptureError::Silent`] if no usable frame has come for too long.
     pub fn next(&mut self, timeout: Duration) -> Result<Fed, CaptureError> {
         let taken = match self.first.take() {
             Some(item) => Taken::Value(item),
@@ -151,7 +152,7 @@ impl Feed {
         })
     }
 
-    /// What happened to the pictures so far.
+    /// Returns the counters of dropped, repaired and lost frames.
     pub fn counts(&self) -> Counts {
         Counts {
             stale: self.shared.slot.dropped(),
@@ -161,7 +162,7 @@ impl Feed {
         }
     }
 
-    /// Tells the silence what was heard meanwhile.
+    /// Passes the frames that were not usable on to the silence detection.
     fn hear_bad(&mut self) {
         let bad = *self.shared.bad();
         if let Some(reason) = bad.last {
@@ -171,13 +172,13 @@ impl Feed {
     }
 }
 
-/// Something that pictures can be read from, waiting as long as it takes.
+/// A stream that frames can be read from. Reading blocks for as long as it takes.
 pub trait PictureStream {
-    /// The next picture, not yet checked; `None` at the end.
+    /// Reads the next frame, which is not checked yet; `None` at the end of the stream.
     fn read(&mut self) -> Result<Option<Bytes>, CaptureError>;
 }
 
-/// Reads until the stream ends or nobody wants its pictures any more.
+/// Reads until the stream ends or the feed is dropped.
 fn read(mut stream: impl PictureStream, shared: &Weak<Shared>) -> Result<(), CaptureError> {
     let mut checker = Checker::default();
     let mut number = 0;
@@ -207,7 +208,7 @@ fn read(mut stream: impl PictureStream, shared: &Weak<Shared>) -> Result<(), Cap
     Ok(())
 }
 
-/// Closes the slot even if the thread panics.
+/// Closes the slot when it is dropped, even if the thread panics.
 struct Closer(Weak<Shared>);
 
 impl Drop for Closer {
@@ -227,7 +228,7 @@ mod tests {
 
     const LONG: Duration = Duration::from_secs(10);
 
-    /// Pictures as the test sends them.
+    /// A stream of the frames that the test sends.
     struct Sent(mpsc::Receiver<Vec<u8>>);
 
     impl PictureStream for Sent {
@@ -237,7 +238,8 @@ mod tests {
     }
 
     fn feed(patience: Duration) -> (mpsc::SyncSender<Vec<u8>>, Feed) {
-        // Without capacity: what was sent has been taken, and what came before it was handled.
+        // The channel has no capacity, so a completed send means that the feed took this item and
+        // has handled the one before.
         let (sender, receiver) = mpsc::sync_channel(0);
         let feed = Feed::start("test", "a test".into(), patience, || Ok(Sent(receiver))).unwrap();
         (sender, feed)
@@ -251,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn the_newest_picture_is_delivered_and_the_others_are_counted() {
+    fn the_newest_frame_is_delivered_and_the_others_are_counted() {
         let (sender, mut feed) = feed(LONG);
         for seed in 1..4 {
             sender.send(jpeg(16, 16, seed)).unwrap();
@@ -269,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_told_in_time_and_silence_in_the_end() {
+    fn next_returns_in_time_and_reports_silence_in_the_end() {
         let (_sender, mut feed) = feed(Duration::from_millis(20));
         let error = loop {
             match feed.next(Duration::from_millis(1)) {
@@ -281,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn the_thread_ends_when_nobody_listens_any_more() {
+    fn the_thread_ends_when_the_feed_is_dropped() {
         let (sender, feed) = feed(LONG);
         drop(feed);
         while sender.send(jpeg(16, 16, 1)).is_ok() {}

@@ -1,4 +1,5 @@
-//! MJPEG over HTTP: network cameras, mjpg-streamer, phones. The only file that names ureq.
+//! Captures MJPEG over HTTP: network cameras, mjpg-streamer, phones. This is the only file that
+//! names ureq.
 
 use std::io;
 use std::time::Duration;
@@ -16,16 +17,17 @@ use super::multipart::PartReader;
 use super::source::{Counts, Picture, Source};
 use super::spec::without_password;
 
-/// For each step up to the response.
+/// Timeout of each step up to the response.
 const CONNECT: Duration = Duration::from_secs(5);
 
-/// How long a stream may pause.
+/// Time without a frame after which the stream counts as silent.
 const SILENCE: Duration = Duration::from_secs(10);
 
-/// How long opening waits, to tell an address that is refused at once.
+/// Time that `open` waits for the first frame, so that it can report an address that is refused at
+/// once.
 const FIRST: Duration = Duration::from_secs(2);
 
-/// A stream that is being received.
+/// An HTTP stream that is being received.
 pub struct HttpSource {
     shown: String,
     feed: Feed,
@@ -33,7 +35,7 @@ pub struct HttpSource {
 }
 
 impl HttpSource {
-    /// Begins to connect, and waits a moment for the first picture.
+    /// Starts to connect and waits up to two seconds for the first frame.
     pub fn open(url: &Url) -> Result<Self, CaptureError> {
         let agent: Agent = Agent::config_builder()
             .timeout_connect(Some(CONNECT))
@@ -91,12 +93,12 @@ impl Source for HttpSource {
 
 impl Drop for HttpSource {
     fn drop(&mut self) {
-        // Wakes the thread from whatever read it waits in.
+        // Shutting the socket down wakes the thread from the read that it waits in.
         self.agent.clone().shutdown();
     }
 }
 
-/// A response's body.
+/// Body of an HTTP response, as a stream of JPEGs.
 struct Stream {
     shown: String,
     reader: PartReader<BodyReader<'static>>,
@@ -119,7 +121,7 @@ fn connect(agent: &Agent, mut url: Url) -> Result<Stream, CaptureError> {
         refused,
     };
     let authorization = authorization(&url);
-    // Neither can fail: the address has a host.
+    // Neither call can fail, because the address has a host.
     let _ = (url.set_username(""), url.set_password(None));
     let mut request = agent.get(url.as_str());
     if let Some(authorization) = &authorization {
@@ -153,7 +155,9 @@ fn connect(agent: &Agent, mut url: Url) -> Result<Stream, CaptureError> {
     if !may_be_stream(&kind) {
         return Err(CaptureError::Unusable {
             what: shown,
-            reason: format!("it is {kind}; expected an MJPEG stream (multipart/x-mixed-replace)"),
+            reason: format!(
+                "the server sends {kind}; expected an MJPEG stream (multipart/x-mixed-replace)"
+            ),
         });
     }
     Ok(Stream {
@@ -162,7 +166,7 @@ fn connect(agent: &Agent, mut url: Url) -> Result<Stream, CaptureError> {
     })
 }
 
-/// Statuses that will not change by waiting.
+/// Whether a status will not change by waiting.
 fn is_final(status: StatusCode) -> bool {
     status.is_client_error()
         && !matches!(
@@ -171,7 +175,8 @@ fn is_final(status: StatusCode) -> bool {
         )
 }
 
-/// Types that are certainly something else are told at once; the pictures tell about the rest.
+/// Whether a content type may be an MJPEG stream. Types that are certainly something else are
+/// reported at once; for the rest, the data decides.
 fn may_be_stream(kind: &str) -> bool {
     let kind = kind.to_ascii_lowercase();
     let is_other = kind.starts_with("text/") || kind.starts_with("application/json");
@@ -179,7 +184,7 @@ fn may_be_stream(kind: &str) -> bool {
     !is_other && !is_one_picture
 }
 
-/// The header for the user and password of an address, if it has them.
+/// Returns the Authorization header for the user and password in an address, if it has them.
 fn authorization(url: &Url) -> Option<String> {
     if url.username().is_empty() && url.password().is_none() {
         return None;
@@ -220,8 +225,9 @@ mod tests {
 
     const LONG: Duration = Duration::from_secs(10);
 
-    /// Answers one request with `response` and then keeps the connection open until the other side
-    /// closes it. What was asked, and whether the client closed, come through the channel.
+    /// Answers one request with `response` and keeps the connection open until the client closes
+    /// it. The returned channel first yields the request, then a message when the client has
+    /// closed.
     fn serve(response: Vec<u8>) -> (Url, mpsc::Receiver<String>) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}/stream", listener.local_addr().unwrap());
@@ -261,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn pictures_arrive_and_the_connection_is_closed_with_the_source() {
+    fn frames_arrive_and_dropping_the_source_closes_the_connection() {
         let pictures = [jpeg(16, 16, 1), jpeg(16, 16, 2)];
         let (url, asked) = serve(stream(&pictures));
         let mut source = HttpSource::open(&url).unwrap();
@@ -277,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn chunked_bodies_are_put_together() {
+    fn chunked_bodies_are_joined() {
         let picture = jpeg(16, 16, 1);
         let mut response = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nContent-Type: \
                              multipart/x-mixed-replace;boundary=b\r\n\r\n"
@@ -293,7 +299,7 @@ mod tests {
     }
 
     #[test]
-    fn user_and_password_are_sent_and_never_told() {
+    fn user_and_password_are_sent_but_appear_in_no_message() {
         let (mut url, asked) = serve(b"HTTP/1.1 401 Unauthorized\r\n\r\n".to_vec());
         url.set_username("me").unwrap();
         url.set_password(Some("p@ss:w%rd")).unwrap();
@@ -315,20 +321,20 @@ mod tests {
     }
 
     #[test]
-    fn answers_that_are_no_stream_are_told_apart() {
+    fn responses_that_are_not_a_stream_are_told_apart() {
         let error = fails("HTTP/1.1 404 Not Found\r\n\r\n");
         assert!(!error.is_transient());
         assert!(error.to_string().contains("404"), "{error}");
         assert!(fails("HTTP/1.1 503 Service Unavailable\r\n\r\n").is_transient());
         let error = fails("HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n\r\n<html>");
-        assert!(error.to_string().contains("it is text/html"), "{error}");
+        assert!(error.to_string().contains("sends text/html"), "{error}");
         let digest = "HTTP/1.1 401 No\r\nWWW-Authenticate: Digest realm=\"x\"\r\n\r\n";
         assert!(fails(digest).to_string().contains("--digest"));
         assert!(fails("nonsense\r\n\r\n").is_transient());
     }
 
     #[test]
-    fn a_server_that_is_not_there_is_worth_waiting_for() {
+    fn a_server_that_is_down_is_a_transient_error() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}/", listener.local_addr().unwrap());
         drop(listener);
@@ -341,7 +347,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stream_that_ends_is_lost() {
+    fn a_stream_that_ends_is_reported_as_lost() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}/", listener.local_addr().unwrap());
         thread::spawn(move || {

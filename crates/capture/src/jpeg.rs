@@ -1,19 +1,19 @@
-//! What is taken for a picture, what is repaired, and what is dropped.
+//! Checks the JPEGs that a source delivers: passes them on, repairs them, or drops them.
 //!
-//! Webcams take liberties with MJPEG. The policy, by what is found:
+//! Many webcams deviate from the JPEG standard. The policy is:
 //!
-//! | found | done |
+//! | the JPEG has | action |
 //! | --- | --- |
 //! | SOI, quantization and Huffman tables, a size, EOI at the end | passed on, not copied |
-//! | bytes before SOI (at most 512), padding or rubbish after EOI | cut off, not copied |
-//! | no Huffman table | the standard ones are put in, as a copy |
-//! | no EOI, from a camera that mostly leaves it out | EOI is added, as a copy |
-//! | no EOI, from a camera that mostly has it | dropped: the picture was cut short |
+//! | bytes before SOI (at most 512), padding or other bytes after EOI | cut off, not copied |
+//! | no Huffman table | copied, with the standard tables inserted |
+//! | no EOI, from a camera that usually omits it | copied, with EOI added |
+//! | no EOI, from a camera that usually sends it | dropped: the JPEG is truncated |
 //! | empty, no SOI, no size, no quantization table, no scan, damaged header | dropped |
-//! | lossless or arithmetic coding, other than 8 bits, over 8 MiB | dropped: nobody can show it |
+//! | lossless or arithmetic coding, other than 8 bits, over 8 MiB | dropped: browsers cannot show it |
 //!
-//! Only the headers and the end are looked at; entropy-coded data is searched (never decoded) when
-//! the end is not where it belongs. Damage inside it is left to the decoder.
+//! Only the headers and the end are examined. If EOI is not where it belongs, the entropy-coded data
+//! is searched for it, but never decoded. Damage inside that data is left to the decoder.
 
 use std::ops::Range;
 
@@ -23,10 +23,10 @@ use memchr::memchr;
 use cv_picture::Resolution;
 use cv_picture::huffman;
 
-/// The largest picture that the protocol carries, in bytes.
+/// Maximum length of a JPEG that the protocol carries, in bytes.
 pub const MAX_PICTURE_LEN: usize = cv_protocol::MAX_FRAME_BYTES;
 
-/// Bytes before SOI that are forgiven.
+/// Maximum number of bytes before SOI that are cut off; a JPEG with more is dropped.
 const MAX_LEADING_LEN: usize = 512;
 
 pub(super) const SOI: u8 = 0xD8;
@@ -37,72 +37,79 @@ const DNL: u8 = 0xDC;
 const DRI: u8 = 0xDD;
 const DHT: u8 = 0xC4;
 const DAC: u8 = 0xCC;
-/// Reserved for JPEG extensions; `FF C8` looks like a frame header but is none.
+/// Marker reserved for JPEG extensions; `FF C8` looks like a frame header but is none.
 const JPG: u8 = 0xC8;
 const TEM: u8 = 0x01;
 
-/// Why bytes are not a usable picture.
+/// Reason why bytes that a source delivered are dropped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadPicture {
-    /// No byte at all.
+    /// The source delivered no bytes.
     #[error("empty")]
     Empty,
-    /// Not a JPEG.
+    /// The bytes contain no start-of-image marker.
     #[error("not JPEG: no start of image")]
     NoSoi,
-    /// A marker segment is damaged or the data ends within the header.
+    /// A marker segment of the header is damaged, or the data ends within the header.
     #[error("JPEG header damaged or cut short")]
     Header,
-    /// No frame header before the scan.
+    /// The JPEG has no frame header before its scan, so its size is unknown.
     #[error("JPEG without a size")]
     NoSize,
-    /// No quantization table before the scan.
+    /// The JPEG has no quantization table before its scan.
     #[error("JPEG without a quantization table")]
     NoQuantization,
-    /// A kind of JPEG that browsers and detectors cannot decode.
-    #[error("JPEG of a kind that nobody can show (frame header FF{0:02X})")]
+    /// The JPEG uses a coding that browsers and detectors cannot decode. Carries the second byte of
+    /// the frame header's marker.
+    #[error("unsupported JPEG (frame header FF{0:02X}: expected 8-bit baseline or progressive)")]
     Kind(u8),
-    /// No end of image, from a source that mostly has it.
+    /// The JPEG has no end-of-image marker, although the source usually sends one.
     #[error("JPEG cut short")]
     Truncated,
-    /// The driver says so.
-    #[error("damaged, by what the driver says")]
+    /// The driver marked the buffer as damaged.
+    #[error("the driver reports the frame as damaged")]
     Damaged,
-    /// A raw picture that cannot be encoded.
-    #[error("raw picture that cannot be encoded")]
+    /// An uncompressed frame could not be encoded as JPEG.
+    #[error("the raw frame cannot be encoded")]
     Raw,
-    /// A PNG picture that cannot be decoded.
-    #[error("PNG that cannot be decoded")]
+    /// A PNG file could not be decoded.
+    #[error("the PNG cannot be decoded")]
     Png,
-    /// More than [`MAX_PICTURE_LEN`].
+    /// The JPEG is longer than [`MAX_PICTURE_LEN`].
     #[error("JPEG larger than 8 MiB")]
     TooLarge,
 }
 
-/// A usable picture.
+/// A JPEG that passed the checks, repaired if necessary.
 #[derive(Clone, Debug)]
 pub struct Usable {
-    /// From SOI to EOI.
+    /// The JPEG, from its SOI to its EOI marker.
     pub jpeg: Bytes,
-    /// Its size.
+    /// Size of the JPEG in pixels.
     pub resolution: Resolution,
-    /// Whether something had to be added or cut.
+    /// Whether bytes had to be added or cut off.
     pub repaired: bool,
 }
 
-/// Checks the pictures of one source, and remembers whether that source ends them with EOI.
+/// Checks the JPEGs of one source, and remembers whether that source ends them with an EOI marker.
 #[derive(Debug, Default)]
 pub struct Checker {
-    /// One bit for each of the last eight pictures with a sound header: it had an EOI.
+    /// One bit for each of the last eight JPEGs with a valid header: whether it had an EOI marker.
     had_eoi: u8,
 }
 
 impl Checker {
-    /// Applies the module's policy to what a source delivered.
+    /// A checker of a source whose last eight pictures had an EOI where a bit is set.
+    #[cfg(feature = "fuzzing")]
+    pub(crate) fn with_history(had_eoi: u8) -> Self {
+        Self { had_eoi }
+    }
+
+    /// Applies the policy of this module to the bytes that a source delivered for one frame.
     ///
     /// # Errors
     ///
-    /// [`BadPicture`], if it is to be dropped.
+    /// Returns the [`BadPicture`] reason if the frame is to be dropped.
     pub fn check(&mut self, bytes: &Bytes) -> Result<Usable, BadPicture> {
         let start = find_start(bytes)?;
         let picture = bytes.slice(start..);
@@ -132,14 +139,14 @@ impl Checker {
     }
 }
 
-/// What the header says.
+/// The parts of a JPEG header that the checks need.
 #[derive(Debug)]
 pub(super) struct Header {
     resolution: Resolution,
     has_huffman: bool,
-    /// Where the SOS marker begins.
+    /// Offset of the SOS marker.
     sos: usize,
-    /// Where entropy-coded data begins.
+    /// Offset of the entropy-coded data.
     pub(super) scan: usize,
 }
 
@@ -168,7 +175,7 @@ impl Header {
                         return Err(BadPicture::NoQuantization);
                     }
                     if progressive && !has_huffman {
-                        // The standard tables are for sequential scans alone.
+                        // The standard tables are for sequential scans only.
                         return Err(BadPicture::Header);
                     }
                     return Ok(Self {
@@ -185,7 +192,7 @@ impl Header {
     }
 }
 
-/// Reads samples' precision, height and width from a frame header's payload.
+/// Reads sample precision, height and width from the payload of a frame header.
 fn frame_size(marker: u8, payload: &[u8]) -> Result<Resolution, BadPicture> {
     let &[precision, h1, h0, w1, w0, components, ..] = payload else {
         return Err(BadPicture::Header);
@@ -201,16 +208,16 @@ fn frame_size(marker: u8, payload: &[u8]) -> Result<Resolution, BadPicture> {
     Ok(Resolution { width, height })
 }
 
-/// Why there is no whole marker segment at a place.
+/// Reason why there is no complete marker segment at an offset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum NoSegment {
     /// The data ends before the segment does.
     Cut,
-    /// There is no marker with a length.
+    /// The bytes at the offset are not a marker with a length.
     Other,
 }
 
-/// The marker at `at` (which may be preceded by fill bytes) and where its payload lies.
+/// Returns the marker at `at`, which fill bytes may precede, and the range of its payload.
 pub(super) fn segment(jpeg: &[u8], at: usize) -> Result<(u8, Range<usize>), NoSegment> {
     let rest = jpeg.get(at..).unwrap_or_default();
     let fill = rest.iter().take_while(|&&byte| byte == 0xFF).count();
@@ -239,18 +246,20 @@ fn find_start(bytes: &[u8]) -> Result<usize, BadPicture> {
     find_soi(head).ok_or(BadPicture::NoSoi)
 }
 
-/// Where the first start of image lies: `FF D8` and the first byte of the next marker.
+/// Returns the offset of the first start of image: `FF D8`, followed by the first byte of another
+/// marker.
 pub(super) fn find_soi(bytes: &[u8]) -> Option<usize> {
     memchr::memmem::find(bytes, &[0xFF, SOI, 0xFF])
 }
 
-/// Where the picture ends, after its EOI; `None` if there is none.
+/// Returns the offset behind the JPEG's EOI marker; `None` if there is no EOI marker.
 fn find_end(jpeg: &[u8], scan: usize) -> Option<usize> {
-    // Nearly every picture ends here.
+    // Nearly every JPEG ends here.
     if jpeg.len() >= scan + 2 && jpeg.ends_with(&[0xFF, EOI]) {
         return Some(jpeg.len());
     }
-    // With padding it does here; anything else takes a search through the entropy-coded data.
+    // With zero padding the JPEG ends here; anything else needs a search through the entropy-coded
+    // data.
     let unpadded = jpeg.len() - trailing(jpeg, |byte| byte == 0);
     let tail = jpeg.get(..unpadded).unwrap_or(jpeg);
     if unpadded >= scan + 2 && tail.ends_with(&[0xFF, EOI]) {
@@ -268,12 +277,12 @@ fn find_end(jpeg: &[u8], scan: usize) -> Option<usize> {
     }
 }
 
-/// The next marker at or after `from`, from the beginning of entropy-coded data on: where its `FF`
-/// lies, and its code.
+/// Returns the offset (of the `FF` byte) and the code of the next marker at or after `from`, which
+/// must lie in entropy-coded data.
 ///
-/// Only what may follow a scan counts: EOI, the next picture's SOI, and the tables and headers of
-/// further scans. Stuffed zeros, fill bytes, restart markers and what only damage can bring there
-/// are passed over.
+/// Only markers that may follow a scan count: EOI, the SOI of the next JPEG, and the tables and
+/// headers of further scans. Stuffed zeros, fill bytes, restart markers and markers that only
+/// damage can cause are skipped.
 pub(super) fn next_marker(data: &[u8], from: usize) -> Option<(usize, u8)> {
     let mut at = from;
     loop {
@@ -286,7 +295,8 @@ pub(super) fn next_marker(data: &[u8], from: usize) -> Option<(usize, u8)> {
     }
 }
 
-/// Where the data of a picture without EOI ends: padding and half a marker are left out.
+/// Returns the offset at which the data of a JPEG without EOI marker ends, without padding and half
+/// a marker.
 fn end_of_data(jpeg: &[u8], scan: usize) -> usize {
     let padding = trailing(jpeg, |byte| byte == 0 || byte == 0xFF);
     (jpeg.len() - padding).max(scan)
@@ -296,7 +306,7 @@ fn trailing(bytes: &[u8], is: impl Fn(u8) -> bool) -> usize {
     bytes.iter().rev().take_while(|&&byte| is(byte)).count()
 }
 
-/// A copy with what is missing.
+/// Copies a JPEG and adds what it lacks: the standard Huffman tables, an EOI marker, or both.
 fn completed(picture: &[u8], header: &Header, add_eoi: bool) -> Bytes {
     let mut whole = BytesMut::with_capacity(picture.len() + huffman::TABLES_LEN + 2);
     if header.has_huffman {
@@ -320,7 +330,7 @@ pub(super) mod tests {
 
     use super::*;
 
-    /// A small real picture with some detail, coded with the standard tables.
+    /// Encodes a small noisy image with the standard Huffman tables.
     pub fn jpeg(width: u16, height: u16, seed: u64) -> Vec<u8> {
         let mut random = fastrand::Rng::with_seed(seed);
         let pixels: Vec<u8> = (0..usize::from(width) * usize::from(height) * 3)
@@ -333,7 +343,7 @@ pub(super) mod tests {
         out
     }
 
-    /// The same without its DHT segments.
+    /// Removes the DHT segments from a JPEG.
     fn without_dht(jpeg: &[u8]) -> Vec<u8> {
         let mut out = jpeg[..2].to_vec();
         let mut at = 2;
@@ -361,7 +371,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn a_sound_picture_is_passed_on_without_a_copy() {
+    fn a_complete_jpeg_is_passed_on_without_a_copy() {
         let bytes = Bytes::from(jpeg(48, 32, 1));
         let usable = Checker::default().check(&bytes).unwrap();
         assert_eq!(usable.jpeg.as_ptr(), bytes.as_ptr());
@@ -371,13 +381,13 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn padding_and_leading_bytes_are_cut_without_a_copy() {
+    fn padding_and_leading_bytes_are_cut_off_without_a_copy() {
         let sound = jpeg(48, 32, 2);
         for (before, after) in [
             (&b""[..], &[0; 999][..]),
             (&[0; 512], b""),
             (&[0xFF, 0, 1], b"rubbish that is not zero"),
-            // What is left of an older, longer picture.
+            // The rest of an older, longer JPEG.
             (b"", &sound[200..]),
         ] {
             let bytes = Bytes::from([before, &sound, after].concat());
@@ -389,7 +399,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn missing_huffman_tables_are_the_standard_ones() {
+    fn missing_huffman_tables_are_replaced_by_the_standard_ones() {
         let sound = jpeg(48, 32, 3);
         let usable = check(without_dht(&sound)).unwrap();
         assert!(usable.repaired);
@@ -397,7 +407,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn a_missing_eoi_is_added_for_a_camera_that_leaves_it_out() {
+    fn a_missing_eoi_is_added_for_a_camera_that_never_sends_it() {
         let sound = jpeg(48, 32, 4);
         let mut checker = Checker::default();
         for padding in [0, 1, 700] {
@@ -411,7 +421,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn a_picture_cut_short_is_dropped_if_the_others_are_whole() {
+    fn a_truncated_jpeg_is_dropped_if_the_others_are_complete() {
         let sound = Bytes::from(jpeg(48, 32, 5));
         let mut checker = Checker::default();
         for _ in 0..8 {
@@ -423,7 +433,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn what_is_no_picture_is_dropped_with_the_reason() {
+    fn bytes_that_are_not_a_jpeg_are_dropped_with_the_reason() {
         let sound = jpeg(48, 32, 6);
         assert_eq!(check(vec![]).unwrap_err(), BadPicture::Empty);
         assert_eq!(check(vec![0; 5000]).unwrap_err(), BadPicture::NoSoi);
@@ -454,7 +464,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn a_thumbnail_inside_is_not_taken_for_the_picture() {
+    fn a_thumbnail_inside_a_jpeg_is_not_taken_for_the_frame() {
         let (sound, thumbnail) = (jpeg(48, 32, 7), jpeg(16, 16, 8));
         let mut bytes = vec![0xFF, SOI, 0xFF, 0xE1];
         bytes.extend(u16::try_from(thumbnail.len() + 2).unwrap().to_be_bytes());
@@ -467,7 +477,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn a_picture_that_the_protocol_cannot_carry_is_dropped() {
+    fn a_jpeg_that_the_protocol_cannot_carry_is_dropped() {
         let mut bytes = jpeg(48, 32, 9);
         let eoi = bytes.split_off(bytes.len() - 2);
         bytes.resize(MAX_PICTURE_LEN + 1, 0x55);

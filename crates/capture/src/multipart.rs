@@ -1,9 +1,9 @@
-//! The parts of a `multipart/x-mixed-replace` body, the way cameras really write it.
+//! Reads the parts of a `multipart/x-mixed-replace` body, in the variants that cameras really send.
 //!
-//! Boundaries are not compared: cameras announce one and write another, with and without the
-//! leading dashes. Whatever stands in lines before a picture is taken for boundary and headers. A
-//! `Content-Length` tells where the picture ends; if there is none, or it proves wrong, the
-//! picture's own EOI does.
+//! Boundaries are not compared, because cameras announce one boundary and send another, with and
+//! without the leading dashes. All lines before a JPEG are taken for boundary and headers. A
+//! `Content-Length` header tells where the JPEG ends; if there is none, or if it proves wrong, the
+//! JPEG's own EOI marker does.
 
 use std::io::{self, Read};
 
@@ -12,10 +12,10 @@ use bytes::Bytes;
 use super::jpeg::{self, EOI, MAX_PICTURE_LEN};
 use super::split::PictureReader;
 
-/// A line longer than this is not a header.
+/// Maximum length of a header line, in bytes; a longer line is not a header.
 const MAX_LINE_LEN: usize = 4096;
 
-/// Reads pictures from a multipart body, and from a body of bare JPEGs as well.
+/// Reads JPEGs from a multipart body, or from a body in which one JPEG follows another.
 #[derive(Debug)]
 pub struct PartReader<R> {
     reader: PictureReader<R>,
@@ -23,7 +23,7 @@ pub struct PartReader<R> {
 }
 
 impl<R: Read> PartReader<R> {
-    /// Reads from a response's body.
+    /// Creates a reader of a response's body.
     pub fn new(body: R) -> Self {
         Self {
             reader: PictureReader::new(body),
@@ -31,11 +31,11 @@ impl<R: Read> PartReader<R> {
         }
     }
 
-    /// The next picture, not yet checked; `None` at the end of the body.
+    /// Reads the next JPEG, which is not checked yet; `None` at the end of the body.
     ///
     /// # Errors
     ///
-    /// Those of the body.
+    /// Returns the body's error.
     pub fn read(&mut self) -> io::Result<Option<Bytes>> {
         match self.headers()? {
             Some(len) if !self.lengths_are_wrong => {
@@ -54,7 +54,8 @@ impl<R: Read> PartReader<R> {
         }
     }
 
-    /// Passes over boundary and headers; the `Content-Length`, if there is a sensible one.
+    /// Skips boundary and headers, and returns the value of the `Content-Length` header if it is
+    /// plausible.
     fn headers(&mut self) -> io::Result<Option<usize>> {
         let mut len = None;
         let mut seen = false;
@@ -70,7 +71,7 @@ impl<R: Read> PartReader<R> {
     }
 }
 
-/// The value of a `Content-Length` header.
+/// Parses a `Content-Length` header line.
 fn length(line: &[u8]) -> Option<usize> {
     let (name, value) = std::str::from_utf8(line).ok()?.split_once(':')?;
     let is_length = name.trim().eq_ignore_ascii_case("content-length");
@@ -100,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn parts_are_found_with_and_without_length() {
+    fn parts_are_found_with_and_without_a_content_length() {
         let pictures: Vec<_> = (1..4).map(|seed| jpeg(32, 16, seed)).collect();
         let usual =
             |len| format!("--frame\r\nContent-Type: image/jpeg\r\nContent-Length: {len}\r\n\r\n");
@@ -113,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn lengths_that_prove_wrong_are_not_believed_again() {
+    fn wrong_content_lengths_are_not_trusted_again() {
         let pictures: Vec<_> = (1..6).map(|seed| jpeg(32, 16, seed)).collect();
         for wrong in [1, 100, 1 << 40] {
             let headers = |len: usize| {
@@ -130,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn damaged_bodies_never_panic_and_end() {
+    fn damaged_bodies_end_without_a_panic() {
         let pictures: Vec<_> = (1..4).map(|seed| jpeg(32, 16, seed)).collect();
         let sound = body(
             |len| format!("--b\r\nContent-Length: {len}\r\n\r\n"),

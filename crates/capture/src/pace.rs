@@ -1,9 +1,9 @@
-//! Even times for pictures that do not come from a clock of their own.
+//! A fixed rate for sources that have no clock of their own: clips, images and the test image.
 
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Falls due at a fixed rate.
+/// Tells when the next frame is due at a fixed rate.
 #[derive(Debug)]
 pub struct Pace {
     interval: Duration,
@@ -11,7 +11,7 @@ pub struct Pace {
 }
 
 impl Pace {
-    /// Is due at once, then `fps` times a second.
+    /// Creates a pace of `fps` frames per second, whose first frame is due at once.
     pub fn new(fps: f32) -> Self {
         Self {
             interval: Duration::from_secs_f64(1.0 / f64::from(fps.clamp(0.01, 1000.0))),
@@ -19,8 +19,8 @@ impl Pace {
         }
     }
 
-    /// Sleeps until the next picture is due, but no longer than `timeout`. How many more have
-    /// fallen due meanwhile and are to be left out; `None` if none is due yet.
+    /// Sleeps until the next frame is due, but at most for `timeout`. Returns how many further
+    /// frames have become due meanwhile and are to be dropped; `None` if no frame is due yet.
     pub fn wait(&mut self, timeout: Duration) -> Option<u64> {
         let early = self.due.saturating_duration_since(Instant::now());
         if early > timeout {
@@ -31,11 +31,11 @@ impl Pace {
         Some(self.missed(Instant::now()))
     }
 
-    /// Moves on to the first time after `now`; how many were passed over.
+    /// Advances to the first due time after `now`, and returns how many due times it skipped.
     fn missed(&mut self, now: Instant) -> u64 {
         let late = now.saturating_duration_since(self.due);
         let missed = u32::try_from(late.as_nanos() / self.interval.as_nanos().max(1));
-        // After hours in which the machine slept, the beat simply starts again.
+        // If the machine slept for hours, the pace starts again.
         let missed = missed.unwrap_or(0);
         match self.interval.checked_mul(missed.saturating_add(1)) {
             Some(step) => self.due += step,
@@ -50,7 +50,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_beat_is_kept_and_what_was_missed_is_counted() {
+    fn the_rate_is_kept_and_missed_frames_are_counted() {
         let mut pace = Pace::new(10.0);
         let start = pace.due;
         assert_eq!(pace.missed(start), 0);
@@ -61,7 +61,7 @@ mod tests {
     }
 
     #[test]
-    fn waiting_ends_with_the_time_that_is_given() {
+    fn waiting_ends_with_the_timeout() {
         let mut pace = Pace::new(0.1);
         assert_eq!(pace.wait(Duration::ZERO), Some(0));
         assert_eq!(pace.wait(Duration::from_millis(1)), None);

@@ -1,11 +1,11 @@
-//! Notices that a source is there but makes no pictures.
+//! Detects that a source is open but delivers no frames.
 
 use std::time::{Duration, Instant};
 
 use super::error::CaptureError;
 use super::jpeg::BadPicture;
 
-/// How long a source has made no usable picture.
+/// Measures how long a source has not delivered a usable frame.
 #[derive(Debug)]
 pub struct Silence {
     what: String,
@@ -16,7 +16,8 @@ pub struct Silence {
 }
 
 impl Silence {
-    /// Begins now; more than `limit` of it is an error.
+    /// Starts the measurement. More than `limit` of silence is an error that names the source as
+    /// `what`.
     pub fn new(what: String, limit: Duration) -> Self {
         Self {
             what,
@@ -27,19 +28,20 @@ impl Silence {
         }
     }
 
-    /// There was a usable picture.
+    /// Notes that the source has delivered a usable frame, which ends the silence.
     pub fn end(&mut self) {
         self.since = Instant::now();
         self.bad_pictures = 0;
     }
 
-    /// There were some that were not usable.
+    /// Notes that the source has delivered `pictures` frames that are not usable, the last one for
+    /// `reason`.
     pub fn bad(&mut self, pictures: u64, reason: BadPicture) {
         self.bad_pictures += pictures;
         self.last_bad = Some(reason);
     }
 
-    /// An error if it has lasted too long.
+    /// Returns [`CaptureError::Silent`] if the silence has lasted longer than the limit.
     pub fn check(&self) -> Result<(), CaptureError> {
         let since = self.since.elapsed();
         if since < self.limit {
@@ -59,7 +61,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn silence_ends_with_a_picture_and_names_what_was_bad() {
+    fn a_frame_ends_the_silence_and_the_error_names_bad_frames() {
         let mut silence = Silence::new("/dev/video0".into(), Duration::ZERO);
         silence.bad(3, BadPicture::NoSoi);
         let message = silence.check().unwrap_err().to_string();

@@ -1,4 +1,5 @@
-//! What every source of frames offers, and what is asked of one.
+//! A source of frames: the trait that every source implements, its counters, and what the user
+//! wants from it.
 
 use std::time::Duration;
 
@@ -8,67 +9,71 @@ use cv_protocol::Timestamp;
 
 use crate::error::CaptureError;
 
-/// A picture as a source delivers it; the capture thread makes a [`cv_picture::Frame`] of it.
+/// One captured JPEG as a source delivers it. The agent's capture thread numbers it and makes a
+/// [`cv_picture::Frame`] of it.
 #[derive(Clone, Debug)]
 pub struct Picture {
-    /// A whole JPEG picture; may be a buffer of the driver.
+    /// The complete JPEG. Its bytes may be a buffer of the camera driver.
     pub jpeg: Bytes,
-    /// When it was taken.
+    /// Time at which the JPEG was captured.
     pub captured_at: Timestamp,
-    /// Its size.
+    /// Size of the JPEG in pixels.
     pub resolution: Resolution,
-    /// How many pictures were lost since the one before: gaps in the driver's sequence numbers,
-    /// newer ones that were waiting already, and those that were not usable.
+    /// Number of frames lost or dropped since the previous one: gaps in the driver's sequence
+    /// numbers, frames that a newer one replaced, and frames that were not usable.
     pub skipped: u64,
 }
 
 /// An open camera, clip or stream.
 pub trait Source: Send {
-    /// Waits at most `timeout` for the next picture; `None` if none came.
+    /// Waits at most `timeout` for the next frame; returns `None` if none came.
     ///
     /// # Errors
     ///
-    /// [`CaptureError`], after which the source is dropped; whether it is worth opening it again
-    /// says [`Opener::should_retry`].
+    /// Returns a [`CaptureError`], after which the caller must drop the source.
+    /// [`Opener::should_retry`] tells whether it is worth opening the source again.
     fn next(&mut self, timeout: Duration) -> Result<Option<Picture>, CaptureError>;
 
-    /// What is open, for a person to read: device, format, size and rate.
+    /// Describes the open source for a person: device, format, size and rate.
     fn describe(&self) -> String;
 
-    /// The rate that the source promises, in frames per second, if it knows.
+    /// Returns the frame rate that the source promises, in frames per second, if it is known.
     fn nominal_fps(&self) -> Option<f32>;
 
-    /// What happened to the pictures since the source was opened.
+    /// Returns the counters of dropped, repaired and copied frames since the source was opened.
     fn counts(&self) -> Counts {
         Counts::default()
     }
 }
 
-/// What happened to pictures on their way out of a source, since it was opened.
+/// Counters of what happened to the frames of a source since it was opened.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
-    /// Lost before they reached us, by the driver's sequence numbers.
+    /// Number of frames that were lost before they reached the agent, according to the driver's
+    /// sequence numbers.
     pub lost: u64,
-    /// Left out because a newer one was there already.
+    /// Number of frames dropped because a newer one was already available.
     pub stale: u64,
-    /// Dropped because they were not usable pictures.
+    /// Number of frames dropped because they were not usable JPEGs.
     pub bad: u64,
-    /// Delivered after a repair (Huffman tables added, EOI added, padding cut).
+    /// Number of frames delivered after a repair: Huffman tables added, EOI added, or padding cut
+    /// off.
     pub repaired: u64,
-    /// Delivered as a copy, because the driver would have run out of buffers otherwise.
+    /// Number of frames delivered as a copy, because the driver would otherwise have run out of
+    /// buffers.
     pub copied: u64,
 }
 
-/// What the user wants of a source.
+/// What the user wants from a source.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Wanted {
-    /// Largest picture; a camera's nearest mode that is not larger is chosen. Clips, streams and
-    /// pictures come at the size they have.
+    /// Maximum size of a frame. A camera is set to its nearest mode that is not larger. Clips,
+    /// streams and images keep their own size.
     pub max_size: Resolution,
-    /// Frames per second that a camera or the test picture is to make. Clips and streams have
-    /// their own rate.
+    /// Frames per second that a camera or the test image should deliver. Clips and streams have a
+    /// rate of their own.
     pub fps: f32,
-    /// Camera controls to set, `name` and value, in this order (`--control brightness=128`).
+    /// Names and values of the camera controls to set, in this order (`--control brightness=128`).
     pub controls: Vec<(String, String)>,
 }
 

@@ -1,4 +1,4 @@
-//! What the user typed for `--source` or `--camera`.
+//! The source that the user asked for with `--source` or `--camera`.
 
 use std::fmt;
 use std::os::unix::fs::FileTypeExt;
@@ -9,43 +9,43 @@ use url::Url;
 
 use cv_picture::Resolution;
 
-/// Which source to open.
+/// Which source to open: a camera, files, a stream, a command or the test image.
 ///
 /// | text | source |
 /// | --- | --- |
 /// | `0` | the camera `/dev/video0` |
 /// | `/dev/video2`, `/dev/v4l/by-id/...` | that camera |
-/// | `clip.mjpeg`, `clip.avi`, `picture.jpg`, `folder` | a clip, a picture or a folder of pictures, looped |
+/// | `clip.mjpeg`, `clip.avi`, `image.jpg`, `folder` | a clip, an image or a folder of images, looped |
 /// | `clip.avi?fps=10` | the same at a given rate |
-/// | `a.jpg,b.png` | several pictures, one after the other |
+/// | `a.jpg,b.png` | several images, one after the other |
 /// | `http://...`, `https://...` | an MJPEG stream |
 /// | `exec:COMMAND` | standard output of a shell command, an MJPEG stream |
-/// | `test`, `test:1280x720@30` | the moving test picture |
+/// | `test`, `test:1280x720@30` | the moving test image |
 #[derive(Clone, PartialEq)]
 pub enum SourceSpec {
-    /// A V4L2 device.
+    /// A V4L2 device file.
     Camera(PathBuf),
-    /// Clips, pictures or folders.
+    /// Clips, images or folders of images.
     Files {
-        /// One or more, played in this order.
+        /// One or more paths, which are played in this order.
         paths: Vec<PathBuf>,
-        /// The rate to play at; `None` for the clip's own.
+        /// Frame rate to play at; `None` for the rate of the clip itself.
         fps: Option<f32>,
     },
-    /// An MJPEG stream over HTTP.
+    /// Address of an MJPEG stream over HTTP.
     Http(Url),
-    /// A shell command whose standard output is an MJPEG stream.
+    /// A shell command that writes an MJPEG stream to its standard output.
     Exec(String),
-    /// The moving test picture.
+    /// The moving test image.
     Test {
-        /// Its size; `None` for the wanted one.
+        /// Size of the test image; `None` for the maximum size that the user wants.
         size: Option<Resolution>,
-        /// Its rate; `None` for the wanted one.
+        /// Frame rate of the test image; `None` for the rate that the user wants.
         fps: Option<f32>,
     },
 }
 
-/// A source that cannot be understood.
+/// Error for a source that cannot be parsed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{text:?} is not a source: {reason}")]
 pub struct SpecError {
@@ -53,11 +53,11 @@ pub struct SpecError {
     reason: String,
 }
 
-const KINDS: &str = "expected a camera index, a device, a clip, picture or folder, http(s)://..., \
+const KINDS: &str = "expected a camera index, a device, a clip, an image or a folder, http(s)://..., \
                      exec:COMMAND or test[:WIDTHxHEIGHT][@FPS]";
 
 impl SourceSpec {
-    /// The device of `--camera INDEX`.
+    /// Returns the source for the camera with this index, `/dev/videoINDEX`.
     #[must_use]
     pub fn camera(index: u16) -> Self {
         Self::Camera(format!("/dev/video{index}").into())
@@ -110,7 +110,7 @@ impl FromStr for SourceSpec {
     }
 }
 
-/// Whether it is a device file, or a link to one that somebody made elsewhere.
+/// Whether a path is a device file, or a link to one.
 fn is_device(path: &Path) -> bool {
     path.metadata()
         .is_ok_and(|metadata| metadata.file_type().is_char_device())
@@ -129,7 +129,7 @@ fn test_picture(options: &str) -> Result<SourceSpec, String> {
 }
 
 fn files(text: &str) -> Result<SourceSpec, String> {
-    // A file may have ? or , in its name: what exists as a whole is taken as a whole.
+    // A file's name may contain ? or a comma, so a text that exists as a path is taken as one path.
     let (paths, fps) = match text.rsplit_once("?fps=") {
         Some((paths, fps)) if !Path::new(text).exists() => (paths, Some(parse_fps(fps)?)),
         _ => (text, None),
@@ -152,7 +152,8 @@ fn parse_fps(text: &str) -> Result<f32, String> {
         .ok_or_else(|| format!("{text:?} is not a rate; expected 0.05 to 240 frames per second"))
 }
 
-/// Hides what stands between `://` and `@`, wherever it does, in addresses and in commands.
+/// Replaces everything between `://` and `@` in an address or a command, so that a message cannot
+/// reveal a password.
 pub(super) fn without_password(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     let mut rest = text;
@@ -174,7 +175,7 @@ pub(super) fn without_password(text: &str) -> String {
 }
 
 impl fmt::Display for SourceSpec {
-    /// As typed, but without password.
+    /// Writes the source as typed, but without a password.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Camera(device) => write!(f, "{}", device.display()),
@@ -197,7 +198,7 @@ impl fmt::Display for SourceSpec {
 }
 
 impl fmt::Debug for SourceSpec {
-    /// The same as `Display`: a password must not get out this way either.
+    /// Writes the same text as `Display`, so that debug output cannot reveal a password either.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "SourceSpec({self})")
     }
@@ -212,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn every_kind_is_understood_and_written_back() {
+    fn every_kind_of_source_is_parsed_and_printed_unchanged() {
         for text in [
             "/dev/video2",
             "/dev/v4l/by-id/usb-046d_C270-video-index0",
@@ -231,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn a_link_to_a_device_is_a_device() {
+    fn a_link_to_a_device_counts_as_a_device() {
         let folder = tempfile::tempdir().unwrap();
         let link = folder.path().join("front-door");
         std::os::unix::fs::symlink("/dev/null", &link).unwrap();
@@ -256,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn bad_sources_say_what_was_expected() {
+    fn the_error_for_a_bad_source_says_what_is_expected() {
         for (text, hint) in [
             ("", "expected a camera index"),
             ("99999", "at most 65535"),
@@ -274,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_exists_is_taken_by_its_whole_name() {
+    fn an_existing_file_is_found_even_if_its_name_contains_separators() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a,b?fps=3");
         std::fs::write(&path, b"").unwrap();

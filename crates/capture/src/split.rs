@@ -1,8 +1,8 @@
-//! Finds the pictures in a stream of JPEGs that follow one another.
+//! Finds the JPEGs in a stream in which one JPEG follows another.
 //!
 //! Marker segments are stepped over by their length, so a thumbnail inside a segment is not taken
-//! for a picture. A picture ends with its EOI; if that is missing it ends where the next one
-//! begins, and [`super::jpeg::Checker`] decides what becomes of it.
+//! for a frame. A JPEG ends with its EOI marker; if that is missing, it ends where the next JPEG
+//! begins, and [`super::jpeg::Checker`] decides whether to repair or drop it.
 
 use std::io::{self, Read, Seek};
 use std::ops::Range;
@@ -11,37 +11,38 @@ use bytes::{Bytes, BytesMut};
 
 use super::jpeg::{self, EOI, MAX_PICTURE_LEN, NoSegment, SOI, SOS};
 
-/// Finds pictures in a growing run of bytes, without looking at any of them twice.
+/// Finds JPEGs in a growing sequence of bytes, without examining any byte twice.
 #[derive(Clone, Debug, Default)]
 pub struct Splitter {
-    /// Where the current picture begins.
+    /// Offset at which the current JPEG begins; `None` between JPEGs.
     start: Option<usize>,
-    /// Everything before this has been looked at.
+    /// Offset up to which all bytes have been examined.
     at: usize,
     in_scan: bool,
 }
 
-/// What one step found.
+/// Result of one step through the bytes.
 enum Step {
-    /// Go on.
+    /// The step ended within the JPEG; the next step may follow.
     Further,
-    /// The picture ends here.
+    /// The JPEG ends at this offset.
     End(usize),
-    /// More data is needed.
+    /// The next step needs more data.
     More,
-    /// This was no picture.
+    /// The bytes since `start` are not a JPEG.
     Abandon,
 }
 
 impl Splitter {
-    /// The next whole picture in `data`, as a range; `None` if more data is needed.
+    /// Returns the range of the next complete JPEG in `data`; `None` if more data is needed.
     ///
-    /// `data` begins with what earlier calls saw, but for what [`Splitter::unneeded`] gave away.
+    /// `data` must begin with the bytes of earlier calls, except for those that
+    /// [`Splitter::unneeded`] released.
     pub fn next(&mut self, data: &[u8]) -> Option<Range<usize>> {
         loop {
             let Some(start) = self.start else {
                 let Some(found) = jpeg::find_soi(data.get(self.at..)?) else {
-                    // The last two bytes may be the beginning of one.
+                    // The last two bytes may be the beginning of a start-of-image marker.
                     self.at = data.len().saturating_sub(2).max(self.at);
                     return None;
                 };
@@ -67,14 +68,15 @@ impl Splitter {
         }
     }
 
-    /// Where the last picture of data that has come to its end lies, if its EOI is missing.
+    /// Returns the range of the last JPEG of a stream that has ended, if the JPEG lacks its EOI
+    /// marker.
     pub fn last(&mut self, data: &[u8]) -> Option<Range<usize>> {
         let start = self.start.take().filter(|_| self.in_scan)?;
         Some(start..data.len())
     }
 
-    /// How many bytes at the beginning of the data are of no use any more. The caller takes them
-    /// away before the next call.
+    /// Returns how many bytes at the beginning of the data are no longer needed. The caller must
+    /// remove them before the next call.
     fn unneeded(&mut self) -> usize {
         let unneeded = self.start.unwrap_or(self.at);
         self.at -= unneeded;
@@ -85,7 +87,8 @@ impl Splitter {
     fn step(&mut self, data: &[u8]) -> Step {
         if self.in_scan {
             match jpeg::next_marker(data, self.at) {
-                // A marker may be cut in two, so its first byte is looked at again.
+                // The end of the data may cut a marker in two, so the marker's first byte is
+                // examined again.
                 None => {
                     self.at = data.len().saturating_sub(1).max(self.at);
                     return Step::More;
@@ -111,7 +114,7 @@ impl Splitter {
     }
 }
 
-/// Reads pictures from a stream of JPEGs; holds one picture and one read, 8 MiB and 64 kB at most.
+/// Reads frames from a stream of JPEGs. It holds at most one JPEG and one read, 8 MiB and 64 kB.
 #[derive(Debug)]
 pub struct PictureReader<R> {
     stream: R,
@@ -119,11 +122,11 @@ pub struct PictureReader<R> {
     splitter: Splitter,
 }
 
-/// Size of one read; the default capacity of a pipe.
+/// Number of bytes of one read; the default capacity of a pipe.
 const READ_LEN: usize = 64 << 10;
 
 impl<R: Read> PictureReader<R> {
-    /// Reads from `stream`.
+    /// Creates a reader of `stream`.
     pub fn new(stream: R) -> Self {
         Self {
             stream,
@@ -132,11 +135,11 @@ impl<R: Read> PictureReader<R> {
         }
     }
 
-    /// The next picture, not yet checked; `None` at the end of the stream.
+    /// Reads the next JPEG, which is not checked yet; `None` at the end of the stream.
     ///
     /// # Errors
     ///
-    /// Those of the stream.
+    /// Returns the stream's error.
     pub fn read(&mut self) -> io::Result<Option<Bytes>> {
         loop {
             if let Some(range) = self.splitter.next(&self.buffer) {
@@ -151,8 +154,8 @@ impl<R: Read> PictureReader<R> {
         }
     }
 
-    /// The next line of text without its end, where no picture has been begun; `None` if what
-    /// follows is a picture, a line longer than `limit`, or the end.
+    /// Reads the next line of text without its line break, if the reader is between two JPEGs;
+    /// `None` if a JPEG, a line longer than `limit` or the end of the stream follows.
     pub fn line(&mut self, limit: usize) -> io::Result<Option<Bytes>> {
         loop {
             if self.buffer.starts_with(&[0xFF, SOI]) {
@@ -168,7 +171,7 @@ impl<R: Read> PictureReader<R> {
         }
     }
 
-    /// Exactly `len` bytes; fewer at the end of the stream.
+    /// Reads exactly `len` bytes, or fewer at the end of the stream.
     pub fn exactly(&mut self, len: usize) -> io::Result<Bytes> {
         while self.buffer.len() < len {
             if !self.fill()? {
@@ -178,7 +181,7 @@ impl<R: Read> PictureReader<R> {
         Ok(self.take(0..len.min(self.buffer.len())))
     }
 
-    /// Reads once; whether there was anything.
+    /// Reads once from the stream; returns whether there was any data.
     fn fill(&mut self) -> io::Result<bool> {
         let len = self.buffer.len();
         self.buffer.resize(len + READ_LEN, 0);
@@ -197,7 +200,7 @@ impl<R: Read> PictureReader<R> {
 }
 
 impl<R: Read + Seek> PictureReader<R> {
-    /// Begins again with the first picture.
+    /// Starts again with the first JPEG of the file.
     pub fn rewind(&mut self) -> io::Result<()> {
         self.splitter = Splitter::default();
         self.buffer.clear();
@@ -219,7 +222,7 @@ mod tests {
     use super::super::jpeg::tests::jpeg;
     use super::*;
 
-    /// Gives at most `n` bytes at a time.
+    /// A reader that returns at most the given number of bytes at a time.
     struct Trickle<'a>(&'a [u8], usize);
 
     impl Read for Trickle<'_> {
@@ -235,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn pictures_are_found_however_the_stream_is_cut() {
+    fn jpegs_are_found_wherever_the_stream_is_split_into_reads() {
         let pictures: Vec<_> = (1..5).map(|seed| jpeg(32, 16, seed)).collect();
         let stream = [
             b"garbage \xFF\xD8 garbage",
@@ -253,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn a_thumbnail_inside_a_segment_is_no_picture() {
+    fn a_thumbnail_inside_a_segment_is_not_taken_for_a_frame() {
         let (picture, thumbnail) = (jpeg(32, 16, 1), jpeg(16, 16, 2));
         let mut with = vec![0xFF, SOI, 0xFF, 0xE1];
         with.extend(u16::try_from(thumbnail.len() + 2).unwrap().to_be_bytes());
@@ -266,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn a_picture_without_eoi_ends_where_the_next_begins() {
+    fn a_jpeg_without_eoi_ends_where_the_next_begins() {
         let picture = jpeg(32, 16, 1);
         let open = &picture[..picture.len() - 2];
         let stream = [open, &picture, open].concat();
@@ -274,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn pictures_of_several_scans_are_whole() {
+    fn jpegs_of_several_scans_are_read_completely() {
         let mut progressive = Vec::new();
         let mut encoder = jpeg_encoder::Encoder::new(&mut progressive, 80);
         encoder.set_progressive(true);
@@ -288,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn memory_stays_bounded_without_an_end() {
+    fn memory_stays_bounded_if_a_jpeg_never_ends() {
         let picture = jpeg(32, 16, 1);
         let open = &picture[..picture.len() - 2];
         let endless = open
@@ -302,7 +305,7 @@ mod tests {
     }
 
     #[test]
-    fn damaged_streams_never_panic_and_sound_pictures_come_through() {
+    fn intact_jpegs_are_found_in_damaged_streams() {
         let pictures: Vec<_> = (1..6).map(|seed| jpeg(32, 16, seed)).collect();
         let sound = pictures.concat();
         let mut random = fastrand::Rng::with_seed(3);

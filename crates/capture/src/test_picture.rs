@@ -1,9 +1,10 @@
-//! A moving test picture: colour bars, a bouncing ball, and the time of day in milliseconds.
+//! A moving test image: colour bars, a bouncing ball, and the time of day in milliseconds.
 //!
-//! It is to cost next to nothing beside what is being tested, so most of it is encoded once. The
-//! picture is a JPEG with a restart marker after each row of blocks, so every row stands for
-//! itself: rows that stand still are encoded once, those of the ball once for each of its places,
-//! and only the few rows with the time are encoded for each picture.
+//! The source must cost next to nothing beside what is being tested, so most of the image is
+//! encoded only once. Each frame is a JPEG with a restart marker after each row of blocks, which
+//! makes the rows independent of one another. Rows that never change are encoded once, the rows
+//! with the ball once for each position of the ball, and only the few rows with the time are
+//! encoded for each frame.
 
 use std::time::Duration;
 
@@ -19,10 +20,10 @@ use cv_picture::{Resolution, encode_with_restarts, letter};
 /// Height of a row of blocks, in pixels (4:2:0).
 const ROW: usize = 16;
 
-/// How long the ball takes there and back.
+/// Time in which the ball moves across the image and back.
 const ROUND: Duration = Duration::from_secs(4);
 
-/// How many bytes of the ball's rows are kept; beyond that they are encoded anew.
+/// Maximum number of bytes of the ball's rows that are kept; beyond that they are encoded again.
 const KEPT_LEN: usize = 16 << 20;
 
 const QUALITY: u8 = 85;
@@ -44,26 +45,26 @@ const BARS: [Rgb; 8] = [
     [142, 84, 170],
 ];
 
-/// The moving test picture.
+/// The moving test image as a source.
 pub struct TestPicture {
     resolution: Resolution,
     fps: f32,
     pace: Pace,
-    /// Pictures made so far, those that were left out included.
+    /// Number of frames made so far, including those that were dropped because they were late.
     made: u64,
     stale: u64,
     header: Bytes,
     bars: Rows,
     caption: Rows,
     stage: Strip,
-    /// The ball's rows at each of its places, as far as they are known.
+    /// Encoded rows with the ball for each of its positions; `None` for positions not encoded yet.
     places: Vec<Option<Rows>>,
     kept_len: usize,
     clock: Strip,
 }
 
 impl TestPicture {
-    /// A picture of the given or else the wanted size and rate.
+    /// Creates a test image of the given size and rate; the wanted ones replace what is `None`.
     pub fn new(
         size: Option<Resolution>,
         fps: Option<f32>,
@@ -75,7 +76,8 @@ impl TestPicture {
             resolution.width as usize,
             (resolution.height as usize).div_ceil(ROW),
         );
-        // Of ten parts, five are bars, three the ball's stage, and the rest is text.
+        // Five tenths of the height are bars, three tenths are the ball's stage, and the rest is
+        // text.
         let clock_rows = rows.div_ceil(10).min(rows);
         let caption_rows = rows.div_ceil(10).min(rows - clock_rows);
         let stage_rows = (rows * 3 / 10).min(rows - clock_rows - caption_rows);
@@ -134,7 +136,7 @@ impl TestPicture {
         Ok(jpeg.freeze())
     }
 
-    /// The rows of the stage with the ball where it is now.
+    /// Returns the rows of the stage with the ball at its current position.
     fn ball(&mut self) -> Result<Rows, CaptureError> {
         let index = (self.made % self.places.len() as u64) as usize;
         if let Some(Some(rows)) = self.places.get(index) {
@@ -164,7 +166,8 @@ impl Source for TestPicture {
         let captured_at = Timestamp::now();
         self.made += missed;
         self.stale += missed;
-        let jpeg = self.draw(captured_at)?;
+        // It shows the time to people.
+        let jpeg = self.draw(Timestamp::wall_clock())?;
         self.made += 1;
         Ok(Some(Picture {
             jpeg,
@@ -193,7 +196,7 @@ impl Source for TestPicture {
 /// Entropy-coded rows of blocks, each without its restart marker.
 type Rows = Vec<Bytes>;
 
-/// A part of the picture: its whole width, some rows of blocks high.
+/// A strip of the image: its full width, and several rows of blocks high.
 #[derive(Clone)]
 struct Strip {
     width: usize,
@@ -212,7 +215,7 @@ impl Strip {
         self.pixels.len() / self.width
     }
 
-    /// Sets every pixel by its x, its y and the strip's height.
+    /// Sets every pixel to the colour that `color` returns for its x, its y and the strip's height.
     fn paint(&mut self, color: impl Fn(usize, usize, usize) -> Rgb) {
         let height = self.height();
         for (y, line) in self.pixels.chunks_exact_mut(self.width).enumerate() {
@@ -222,7 +225,8 @@ impl Strip {
         }
     }
 
-    /// Writes a line as large as fits, but at most `max_scale` times 8 pixels high.
+    /// Writes a line of text, centred, as large as fits but at most `max_scale` times 8 pixels
+    /// high.
     fn write_centred(&mut self, text: &str, color: Rgb, max_scale: usize) {
         let fits = (self.width / (8 * (text.len() + 1))).min(self.height() / 10);
         let scale = fits.clamp(1, max_scale);
@@ -252,11 +256,11 @@ impl Strip {
         }
     }
 
-    /// Draws the ball and its shadow after this part of its round, 0 to 1.
+    /// Draws the ball and its shadow at the fraction `part` of its round, 0 to 1.
     fn draw_ball(&mut self, part: f32) {
         let (width, height) = (self.width as f32, self.height() as f32);
         let radius = height * 0.2;
-        // There and back, while it bounces six times.
+        // The ball moves across and back once, and bounces six times meanwhile.
         let along = 1.0 - (2.0 * part - 1.0).abs();
         let bounce = (part * 6.0).fract();
         let above = 4.0 * bounce * (1.0 - bounce);
@@ -285,7 +289,7 @@ impl Strip {
         }
     }
 
-    /// The JPEG header of the strip, and its rows.
+    /// Encodes the strip, and returns the JPEG header and the rows.
     fn encode(&self) -> Result<(Bytes, Rows), CaptureError> {
         if self.pixels.is_empty() {
             return Ok((Bytes::new(), Rows::new()));
@@ -321,7 +325,7 @@ fn unusable(error: impl std::error::Error) -> CaptureError {
     }
 }
 
-/// The header of a strip, made to be that of the whole picture.
+/// Changes the height in a strip's JPEG header to `height`, so that it fits the whole image.
 fn with_height(header: &[u8], height: u32) -> Result<Bytes, CaptureError> {
     let mut changed = header.to_vec();
     let mut at = 2;
@@ -342,7 +346,7 @@ fn mix(a: Rgb, b: Rgb, part: f32) -> Rgb {
     })
 }
 
-/// `13:37:00.123 UTC`
+/// Formats a time of day, for example `13:37:00.123 UTC`.
 fn time_of_day(time: Timestamp) -> String {
     let ms = time.0 / 1000;
     let (s, ms) = (ms / 1000, ms % 1000);
@@ -373,7 +377,7 @@ mod tests {
     }
 
     #[test]
-    fn pictures_of_any_size_are_sound() {
+    fn frames_of_any_size_are_valid_jpegs() {
         for size in [
             "640x480", "1280x720", "16x16", "17x31", "333x250", "64x2000",
         ] {
@@ -388,11 +392,11 @@ mod tests {
     }
 
     #[test]
-    fn spliced_rows_decode_to_what_was_drawn() {
+    fn spliced_rows_decode_to_the_drawn_colours() {
         let mut source = test_picture("320x240");
         let jpeg = source.draw(Timestamp(0)).unwrap();
         let (pixels, width, _) = decode(&jpeg);
-        // The middle of each bar near the top, where it is not shaded.
+        // The middle of each bar near the top, where the bar is not shaded.
         for (index, bar) in BARS.iter().enumerate() {
             let at = 3 * (4 * width + width / 16 + index * width / 8);
             for (found, drawn) in pixels[at..at + 3].iter().zip(bar) {
@@ -402,7 +406,7 @@ mod tests {
     }
 
     #[test]
-    fn the_ball_and_the_time_move_and_nothing_else_does() {
+    fn only_the_ball_and_the_time_change() {
         let mut source = test_picture("320x240");
         let (first, ..) = decode(&source.draw(Timestamp(0)).unwrap());
         source.made = 7;
@@ -432,7 +436,7 @@ mod tests {
     }
 
     #[test]
-    fn time_is_written_for_people() {
+    fn the_time_of_day_is_formatted_for_people() {
         assert_eq!(time_of_day(Timestamp(86_399_999_000)), "23:59:59.999 UTC");
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-/// How much too early a frame may come and still pass, because a camera's timing jitters.
+/// Time by which a frame may come too early and still pass, because a camera's timing jitters.
 const JITTER: Duration = Duration::from_millis(5);
 
 /// Lets through at most one frame per interval, on a fixed time line.
@@ -11,7 +11,7 @@ const JITTER: Duration = Duration::from_millis(5);
 /// pass in the pattern that comes closest to even spacing and the rate is exact over time.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Pace {
-    /// Where the time line stands: when the last frame let through was due.
+    /// Position of the time line: the time at which the last frame let through was due.
     last: Option<Instant>,
 }
 

@@ -1,4 +1,4 @@
-//! A mailbox that holds the newest value: how threads hand frames on without queues.
+//! A mailbox for the newest value, through which threads hand on frames without queues.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -17,14 +17,14 @@ struct State<T> {
     closed: bool,
 }
 
-/// What [`Slot::take`] found.
+/// Result of [`Slot::take`].
 #[derive(Debug, PartialEq, Eq)]
 pub enum Taken<T> {
     /// The newest value.
     Value(T),
-    /// Nothing came before the time was up.
+    /// No value came before the timeout.
     TimedOut,
-    /// The slot is closed and empty; nothing will come any more.
+    /// The slot is closed and empty; no value will come any more.
     Closed,
 }
 
@@ -42,9 +42,10 @@ impl<T> Default for Slot<T> {
 }
 
 impl<T> Slot<T> {
-    /// Stores `value` and wakes the reader; never waits for it.
+    /// Stores `value` and wakes the reader. It never waits for the reader.
     ///
-    /// Returns the unread value it displaced, so that it is dropped outside the lock.
+    /// Returns the unread value that `value` replaced, so that the caller drops it outside the
+    /// lock.
     pub fn put(&self, value: T) -> Option<T> {
         let mut state = self.lock();
         let displaced = state.value.replace(value);
@@ -54,7 +55,7 @@ impl<T> Slot<T> {
         displaced
     }
 
-    /// Waits at most `timeout` for a value and takes it.
+    /// Waits at most `timeout` for a value and takes it out of the slot.
     pub fn take(&self, timeout: Duration) -> Taken<T> {
         let deadline = Instant::now() + timeout;
         let mut state = self.lock();
@@ -77,13 +78,13 @@ impl<T> Slot<T> {
         }
     }
 
-    /// Wakes the reader for good; a value that is still there can be taken.
+    /// Closes the slot and wakes the reader. A value that is still in the slot can be taken.
     pub fn close(&self) {
         self.lock().closed = true;
         self.ready.notify_all();
     }
 
-    /// Values that were replaced before anyone read them.
+    /// Number of values that were replaced before a reader took them.
     pub fn dropped(&self) -> u64 {
         self.lock().dropped
     }
@@ -101,7 +102,7 @@ mod tests {
     const LONG: Duration = Duration::from_secs(10);
 
     #[test]
-    fn unread_value_is_replaced_and_counted() {
+    fn an_unread_value_is_replaced_and_counted() {
         let slot = Slot::default();
         assert_eq!(slot.put(1), None);
         assert_eq!(slot.put(2), Some(1));

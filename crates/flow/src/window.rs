@@ -1,4 +1,4 @@
-//! How many frames may be in flight: sent, and not yet acknowledged.
+//! Limits how many frames may be in flight, which means sent and not yet acknowledged.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -10,7 +10,7 @@ use cv_protocol::WINDOW;
 const RATE_FRAMES: usize = 16;
 const RATE_AGE: Duration = Duration::from_secs(4);
 
-/// How long the shortest round trip is trusted while the window holds frames back.
+/// Time for which the shortest round trip is trusted while the window holds frames back.
 const REMEASURE: Duration = Duration::from_secs(10);
 
 /// Credit window of one sender, for one stream of frames.
@@ -50,7 +50,7 @@ struct InFlight {
     bytes: usize,
 }
 
-/// What one acknowledgement tells about the link.
+/// Information about the link that one acknowledgement gives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Delivery {
     /// Bytes of the frames that it acknowledges.
@@ -142,8 +142,9 @@ impl Window {
         })
     }
 
-    /// When the connection counts as stalled unless an acknowledgement comes: `limit` after the
-    /// oldest frame in flight was sent or the last acknowledgement came, whichever is later.
+    /// Returns the time at which the connection counts as stalled unless an acknowledgement comes:
+    /// `limit` after the oldest frame in flight was sent or the last acknowledgement came,
+    /// whichever is later.
     #[must_use]
     pub fn stalls_at(&self, limit: Duration) -> Option<Instant> {
         let sent = self.in_flight.front()?.sent;

@@ -1,10 +1,11 @@
-//! Draws boxes and labels into a picture, for receivers that cannot draw themselves.
+//! Draws boxes and labels into an image, for receivers that cannot draw them themselves.
 
 use cv_protocol::Object;
 
 use crate::letters;
 
-/// Colours of boxes, chosen by label: easy to tell apart and from most backgrounds.
+/// Colours of boxes, chosen by label. They are easy to tell apart and stand out from most
+/// backgrounds.
 const COLOURS: [[u8; 3]; 8] = [
     [230, 60, 60],
     [50, 160, 240],
@@ -16,15 +17,16 @@ const COLOURS: [[u8; 3]; 8] = [
     [170, 180, 30],
 ];
 
-/// Width of a box's line, in pixels.
+/// Line width of a box, in pixels.
 const LINE: usize = 2;
 
-/// Side of a letter, in pixels.
+/// Width and height of a letter, in pixels.
 const LETTER: usize = 8;
 
-/// Draws `objects` into rows of RGB pixels without gaps.
+/// Draws the boxes and labels of `objects` into an RGB image whose rows follow one another without
+/// padding.
 ///
-/// Boxes may lie partly outside; what does not fit is left out.
+/// A box may lie partly outside the image; the part outside is not drawn.
 pub fn annotate(rgb: &mut [u8], width: usize, objects: &[Object]) {
     if width == 0 {
         return;
@@ -58,7 +60,7 @@ impl Canvas<'_> {
 
         let text = format!("{}: {:.2}%", object.label, object.score * 100.0);
         let height = LETTER + 2 * LINE;
-        // Above the box where there is room, otherwise inside.
+        // The label goes above the box where there is room, otherwise inside it.
         let text_top = if top >= height { top - height } else { top };
         let text_right = left + text.chars().count() * LETTER + 2 * LINE;
         self.fill(left, text_top, text_right, text_top + height, colour);
@@ -87,13 +89,15 @@ impl Canvas<'_> {
     }
 }
 
-/// The pixel at a fraction of `length`, which may be none at all.
+/// Converts a fraction of the image's width or height, `length`, into a pixel index.
+///
+/// A box's corner may be any number, even NaN or infinite; the index is always 0 to `length`.
 fn pixel(fraction: f32, length: usize) -> usize {
-    // `as` saturates, and makes 0 of what is no number.
+    // `as` saturates, and turns NaN into 0.
     (fraction.clamp(0.0, 1.0) * length as f32).round() as usize
 }
 
-/// The same for each label everywhere (FNV-1a).
+/// Colour of a label's boxes: the same in every frame and on every machine (FNV-1a hash).
 fn colour_of(label: &str) -> [u8; 3] {
     let hash = label.bytes().fold(0x811c_9dc5_u32, |hash, byte| {
         (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)
@@ -122,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn the_box_is_drawn_where_it_lies_and_not_filled() {
+    fn a_box_is_drawn_at_its_place_and_not_filled() {
         let (width, height) = (200, 100);
         let mut rgb = vec![0; width * height * 3];
         annotate(&mut rgb, width, &[object([0.25, 0.1, 0.75, 0.9])]);
@@ -133,7 +137,7 @@ mod tests {
         for (x, y) in [(100, 50), (10, 50), (190, 50), (100, 80)] {
             assert_eq!(at(&rgb, width, x, y), [0; 3], "{x},{y}");
         }
-        // The label is above the box: a plate in its colour with letters in white.
+        // The label is above the box: a bar in the box's colour with white letters.
         assert_eq!(at(&rgb, width, 20, 14), colour);
         let letters = (13..25).flat_map(|y| (20..120).map(move |x| (x, y)));
         assert!(
@@ -145,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_drawn_outside_whatever_the_numbers() {
+    fn boxes_with_any_coordinates_never_draw_outside_the_image() {
         for bad in [
             [-1.0, -1.0, 2.0, 2.0],
             [0.9, 0.9, 0.1, 0.1],

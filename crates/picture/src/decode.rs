@@ -1,4 +1,4 @@
-//! JPEG to RGB; the only file that names zune-jpeg.
+//! Decodes JPEG into RGB. This is the only file that names zune-jpeg.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -7,69 +7,75 @@ use zune_core::colorspace::ColorSpace;
 use zune_core::options::DecoderOptions;
 use zune_jpeg::JpegDecoder;
 
-use crate::huffman;
+use crate::{huffman, scaled};
 
-/// Widest and highest picture that is decoded, in pixels.
+/// Largest width and largest height that the decoder accepts, in pixels.
 const MAX_SIDE: usize = 16_384;
 
-/// Largest picture that is decoded: more than any camera of ours, and 120 MB of RGB.
+/// Largest picture that is decoded at its own size: 120 MB of RGB.
 const MAX_PIXELS: usize = 40_000_000;
 
-/// A decoded picture.
+/// A decoded image. It borrows the decoder's buffer.
 #[derive(Clone, Copy, Debug)]
 pub struct Rgb<'a> {
-    /// Rows from the top without gaps, three bytes a pixel.
+    /// Rows from top to bottom without padding, three bytes per pixel: red, green, blue.
     pub pixels: &'a [u8],
-    /// Pixels in a row; at least 1.
+    /// Width in pixels; at least 1.
     pub width: usize,
-    /// Rows; at least 1.
+    /// Height in pixels; at least 1.
     pub height: usize,
 }
 
-/// Why a picture could not be decoded.
+/// Reason why a JPEG could not be decoded.
 #[derive(Debug, thiserror::Error)]
 pub enum DecodeError {
-    /// It does not start like a JPEG.
+    /// The data does not start with a JPEG's start-of-image marker. Carries its first two bytes.
     #[error("not a JPEG picture: it starts with {0:02x?}, expected [ff, d8]")]
     NotJpeg(Vec<u8>),
-    /// It is larger than anything we accept.
-    #[error("a picture of {width}x{height} pixels is too large, expected at most {MAX_PIXELS}")]
+    /// It is progressive, so that all of it has to be in memory at once, and too large for that.
+    #[error(
+        "a progressive picture of {width}x{height} pixels is too large, expected at most \
+         {MAX_PIXELS} pixels, or a baseline picture"
+    )]
     TooLarge {
-        /// Pixels in a row.
+        /// Width in pixels.
         width: usize,
-        /// Rows.
+        /// Height in pixels.
         height: usize,
     },
-    /// The decoder refused it.
+    /// The decoder rejected the data. Carries the decoder's message.
     #[error("broken JPEG: {0}")]
     Broken(String),
-    /// The decoder panicked; only this picture is lost.
+    /// The decoder panicked. Only this JPEG is lost; the next one can be decoded.
     #[error("broken JPEG: the decoder gave up on it")]
     Panicked,
 }
 
-/// Decodes pictures into a buffer that it keeps.
+/// Decodes JPEGs into a buffer that it reuses.
 #[derive(Debug, Default)]
 pub struct RgbDecoder {
     rgb: Vec<u8>,
-    /// Copy of a picture that lacks its Huffman tables, with them.
+    /// Copy of the latest JPEG that had no Huffman tables, with the standard tables inserted.
     repaired: Vec<u8>,
 }
 
 impl RgbDecoder {
-    /// A decoder without buffers; they grow with the first picture.
+    /// Creates a decoder. It allocates its buffers when it decodes its first JPEG.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Decodes one picture, colour or grey, baseline or progressive.
+    /// Decodes one JPEG, colour or grey, baseline or progressive.
+    ///
+    /// A picture of more than 40 million pixels comes out at a half, a quarter or an eighth of its
+    /// size: nothing here needs more, and no board has the memory.
     ///
     /// Pictures without Huffman tables, as many webcams send them, get the standard ones.
     ///
     /// # Errors
     ///
-    /// [`DecodeError`]; the decoder can be used on.
+    /// Returns a [`DecodeError`]. The decoder can still be used for the next JPEG.
     pub fn decode(&mut self, jpeg: &[u8]) -> Result<Rgb<'_>, DecodeError> {
         if !jpeg.starts_with(&[0xff, 0xd8]) {
             let head = jpeg.iter().copied().take(2).collect();
@@ -87,7 +93,7 @@ impl RgbDecoder {
             }
         };
         let rgb = &mut self.rgb;
-        // The buffer holds plain bytes, so whatever a panic leaves in it is valid.
+        // The buffer holds plain bytes, so it is valid whatever state a panic leaves it in.
         let (width, height) = catch_unwind(AssertUnwindSafe(|| decode_into(jpeg, rgb)))
             .map_err(|_| DecodeError::Panicked)??;
         Ok(Rgb {
@@ -109,13 +115,15 @@ fn decode_into(jpeg: &[u8], rgb: &mut Vec<u8>) -> Result<(usize, usize), DecodeE
     let (width, height) = decoder
         .dimensions()
         .filter(|&(width, height)| width > 0 && height > 0)
-        .ok_or_else(|| DecodeError::Broken("it has no size".into()))?;
+        .ok_or_else(|| DecodeError::Broken("the header contains no size".into()))?;
     if width * height > MAX_PIXELS {
-        return Err(DecodeError::TooLarge { width, height });
+        return scaled::decode_into(jpeg, rgb);
     }
     let needed = width * height * 3;
     if decoder.output_buffer_size() != Some(needed) {
-        return Err(DecodeError::Broken("its colours are not understood".into()));
+        return Err(DecodeError::Broken(
+            "its colour format is not supported".into(),
+        ));
     }
     if rgb.len() < needed {
         rgb.resize(needed, 0);
@@ -125,7 +133,8 @@ fn decode_into(jpeg: &[u8], rgb: &mut Vec<u8>) -> Result<(usize, usize), DecodeE
     Ok((width, height))
 }
 
-/// Where the standard Huffman tables belong, if the picture is baseline and brings none.
+/// Returns the offset at which the standard Huffman tables must be inserted; `None` if the JPEG has
+/// tables or is not baseline.
 fn missing_tables(jpeg: &[u8]) -> Option<usize> {
     let mut at = 2;
     let mut baseline = false;
@@ -158,7 +167,7 @@ mod tests {
         jpeg
     }
 
-    /// Takes every DHT segment out.
+    /// Removes every DHT segment from a JPEG.
     fn without_tables(jpeg: &[u8]) -> Vec<u8> {
         let mut out = jpeg[..2].to_vec();
         let mut at = 2;
@@ -174,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn missing_huffman_tables_are_the_standard_ones() {
+    fn missing_huffman_tables_are_replaced_by_the_standard_ones() {
         let jpeg = encode(40, 24);
         let mut decoder = RgbDecoder::new();
         let whole = decoder.decode(&jpeg).unwrap().pixels.to_vec();
@@ -184,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn the_buffer_is_used_again() {
+    fn the_buffer_is_reused_for_the_next_jpeg() {
         let mut decoder = RgbDecoder::new();
         let large = decoder.decode(&encode(64, 64)).unwrap().pixels.as_ptr();
         let jpeg = encode(16, 8);
@@ -192,6 +201,47 @@ mod tests {
         assert_eq!((small.width, small.height), (16, 8));
         assert_eq!(small.pixels.len(), 16 * 8 * 3);
         assert_eq!(small.pixels.as_ptr(), large);
+    }
+
+    #[test]
+    fn a_picture_that_is_too_large_is_decoded_smaller() {
+        // Left half dark, right half light.
+        let (width, height) = (8000_u16, 6000_u16);
+        let grey: Vec<u8> = (0..usize::from(width) * usize::from(height))
+            .map(|i| if i % 8000 < 4000 { 40 } else { 200 })
+            .collect();
+        for progressive in [false, true] {
+            let mut jpeg = Vec::new();
+            let mut encoder = jpeg_encoder::Encoder::new(&mut jpeg, 60);
+            encoder.set_progressive(progressive);
+            encoder
+                .encode(&grey, width, height, jpeg_encoder::ColorType::Luma)
+                .unwrap();
+            let mut decoder = RgbDecoder::new();
+            let decoded = decoder.decode(&jpeg);
+            if progressive {
+                let told = decoded.unwrap_err().to_string();
+                assert!(
+                    told.contains("8000x6000") && told.contains("baseline"),
+                    "{told}"
+                );
+                continue;
+            }
+            let small = decoded.unwrap();
+            assert_eq!((small.width, small.height), (1000, 750));
+            assert_eq!(small.pixels.len(), 1000 * 750 * 3);
+            let at = |x: usize| small.pixels[(375 * 1000 + x) * 3..][..3].to_vec();
+            assert!(
+                at(100).iter().all(|value| value.abs_diff(40) < 6),
+                "{:?}",
+                at(100)
+            );
+            assert!(
+                at(900).iter().all(|value| value.abs_diff(200) < 6),
+                "{:?}",
+                at(900)
+            );
+        }
     }
 
     #[test]

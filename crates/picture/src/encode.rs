@@ -1,5 +1,6 @@
-//! RGB to JPEG, and JPEG to a smaller JPEG: the only file that names jpeg-encoder for our own
-//! pictures. Nothing of it is on the path of a camera's own JPEG.
+//! Encodes RGB as JPEG and re-encodes a JPEG at a smaller size. This is the only file that names
+//! jpeg-encoder. A camera's own JPEG never passes through it on its way to the viewer, unless the
+//! link is too slow for it.
 
 use bytes::Bytes;
 use cv_protocol::Object;
@@ -11,27 +12,27 @@ use crate::annotate::annotate;
 use crate::decode::{DecodeError, Rgb, RgbDecoder};
 use crate::frame::Resolution;
 
-/// How a picture is made smaller.
+/// How much smaller a frame is made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Reduction {
-    /// Width and height are halved so many times.
+    /// How many times width and height are halved.
     pub halvings: u32,
     /// Quality of the JPEG, 1 to 100.
     pub quality: u8,
 }
 
-/// Why a picture could not be made smaller.
+/// Reason why a frame could not be re-encoded at a smaller size.
 #[derive(Debug, thiserror::Error)]
 pub enum ShrinkError {
-    /// It is not a picture.
+    /// The input is not a JPEG that can be decoded.
     #[error(transparent)]
     Decode(#[from] DecodeError),
-    /// The encoder refused it.
+    /// The encoder rejected the pixels.
     #[error("cannot encode the picture: {0}")]
     Encode(#[from] jpeg_encoder::EncodingError),
 }
 
-/// Makes JPEG pictures smaller, in buffers that it keeps.
+/// Re-encodes JPEGs at a smaller size, in buffers that it reuses.
 #[derive(Debug, Default)]
 pub struct Shrinker {
     decoder: RgbDecoder,
@@ -39,11 +40,11 @@ pub struct Shrinker {
 }
 
 impl Shrinker {
-    /// The same picture, smaller; also its size in pixels.
+    /// Re-encodes a JPEG at a smaller size, and returns it with its size in pixels.
     ///
     /// # Errors
     ///
-    /// [`ShrinkError`]; the next picture may work.
+    /// Returns a [`ShrinkError`]. The `Shrinker` can still be used for the next JPEG.
     pub fn shrink(
         &mut self,
         jpeg: &[u8],
@@ -64,11 +65,12 @@ impl Shrinker {
         ))
     }
 
-    /// The same picture with boxes drawn in, not larger than `most`; also its size in pixels.
+    /// Draws the boxes of `objects` into a JPEG, scales it down to fit within `most`, and returns
+    /// it with its size in pixels.
     ///
     /// # Errors
     ///
-    /// [`ShrinkError`]; the next picture may work.
+    /// Returns a [`ShrinkError`]. The `Shrinker` can still be used for the next JPEG.
     pub fn annotate(
         &mut self,
         jpeg: &[u8],
@@ -94,7 +96,8 @@ fn resolution(width: usize, height: usize) -> Resolution {
     }
 }
 
-/// The largest size within `most` that keeps the aspect, and is not larger than the picture.
+/// Returns the largest size that fits within `most`, keeps the aspect ratio and does not enlarge
+/// the image.
 fn fit(width: usize, height: usize, most: Resolution) -> (usize, usize) {
     let scale = (f64::from(most.width) / width as f64)
         .min(f64::from(most.height) / height as f64)
@@ -103,21 +106,21 @@ fn fit(width: usize, height: usize, most: Resolution) -> (usize, usize) {
     (side(width), side(height))
 }
 
-/// Rows of pixels from the top, without gaps.
+/// Pixels of an image: rows from top to bottom without padding.
 #[derive(Clone, Copy, Debug)]
 pub enum Pixels<'a> {
-    /// Three bytes a pixel.
+    /// Three bytes per pixel: red, green, blue.
     Rgb(&'a [u8]),
-    /// One byte a pixel.
+    /// One byte per pixel: brightness.
     Grey(&'a [u8]),
 }
 
-/// Encodes pixels as a baseline JPEG with full colour resolution, for pictures that are encoded
+/// Encodes pixels as a baseline JPEG with full colour resolution. Meant for images that are encoded
 /// once and shown often.
 ///
 /// # Errors
 ///
-/// The encoder's, for a picture without pixels.
+/// Returns the encoder's error if the image has no pixels.
 pub fn encode_still(
     pixels: Pixels<'_>,
     width: u16,
@@ -134,11 +137,11 @@ pub fn encode_still(
 }
 
 /// Encodes RGB pixels as a baseline JPEG with a restart marker after every `restart_interval`
-/// blocks of 16x16 pixels, so that its parts can be put together anew.
+/// blocks of 16x16 pixels, so that a caller can assemble JPEGs from its parts.
 ///
 /// # Errors
 ///
-/// The encoder's, for a picture without pixels.
+/// Returns the encoder's error if the image has no pixels.
 pub fn encode_with_restarts(
     rgb: &[u8],
     width: u16,
@@ -154,14 +157,15 @@ pub fn encode_with_restarts(
     Ok(jpeg.into())
 }
 
-/// Encodes a YCbCr picture whose colour has half the horizontal resolution (4:2:2), as raw cameras
-/// deliver it, into `jpeg`.
+/// Encodes a YCbCr image into `jpeg`. Its colour has half the horizontal resolution (4:2:2), as raw
+/// cameras deliver it.
 ///
-/// `fill` is called for each row from the top and appends `width` values to each of Y, Cb and Cr.
+/// The encoder calls `fill` for each row from the top; `fill` appends `width` values to each of Y,
+/// Cb and Cr.
 ///
 /// # Errors
 ///
-/// The encoder's, for a picture without pixels.
+/// Returns the encoder's error if the image has no pixels.
 pub fn encode_ycbcr(
     jpeg: &mut Vec<u8>,
     width: u16,
@@ -202,11 +206,11 @@ impl<F: Fn(u16, [&mut Vec<u8>; 3])> ImageBuffer for YcbcrRows<F> {
     }
 }
 
-/// Encodes RGB, three bytes a pixel, as a baseline JPEG.
+/// Encodes RGB, three bytes per pixel, as a baseline JPEG with halved colour resolution (4:2:0).
 ///
 /// # Errors
 ///
-/// The encoder's, for a picture without pixels or with more than 65535 in a row or column.
+/// Returns the encoder's error if the image has no pixels, or more than 65535 in a row or column.
 pub fn encode(
     rgb: &[u8],
     width: usize,
@@ -221,8 +225,8 @@ pub fn encode(
     Ok(jpeg.into())
 }
 
-/// Fills `out` with the picture at `columns` x `rows`, at most its own size: each new pixel is the
-/// average of those that it covers.
+/// Scales an image down to `columns` x `rows`, which must not exceed its own size, and writes the
+/// RGB bytes to `out`. Each new pixel is the average of the pixels that it covers.
 fn scale_down(rgb: Rgb<'_>, columns: usize, rows: usize, out: &mut Vec<u8>) {
     out.clear();
     if (columns, rows) == (rgb.width, rgb.height) {
@@ -246,7 +250,7 @@ fn scale_down(rgb: Rgb<'_>, columns: usize, rows: usize, out: &mut Vec<u8>) {
                     count += 1;
                 }
             }
-            // An average of bytes is a byte.
+            // The average of bytes fits into a byte.
             out.extend(sums.map(|sum| (sum / count.max(1)) as u8));
         }
     }
@@ -256,7 +260,7 @@ fn scale_down(rgb: Rgb<'_>, columns: usize, rows: usize, out: &mut Vec<u8>) {
 mod tests {
     use super::*;
 
-    /// Left half red, right half blue.
+    /// Creates an RGB image whose left half is red and whose right half is blue.
     fn two_halves(width: usize, height: usize) -> Vec<u8> {
         (0..width * height)
             .flat_map(|i| {
@@ -270,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn covered_pixels_are_averaged() {
+    fn each_scaled_pixel_is_the_average_of_those_it_covers() {
         let scaled = |width, height, columns, rows| {
             let mut out = Vec::new();
             let rgb = two_halves(width, height);
@@ -289,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn sizes_keep_their_aspect_and_never_grow() {
+    fn fitted_sizes_keep_the_aspect_ratio_and_never_grow() {
         let most = Resolution {
             width: 640,
             height: 480,
@@ -302,7 +306,7 @@ mod tests {
     }
 
     #[test]
-    fn a_shrunken_picture_shows_the_same() {
+    fn a_shrunken_jpeg_shows_the_same_image() {
         let jpeg = encode(&two_halves(320, 240), 320, 240, 90).unwrap();
         let reduction = Reduction {
             halvings: 2,

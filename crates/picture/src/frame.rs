@@ -1,4 +1,4 @@
-//! The picture that every stage shares.
+//! The frame that all stages of the agent share, and its size.
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,17 +6,17 @@ use std::str::FromStr;
 use bytes::Bytes;
 use cv_protocol::Timestamp;
 
-/// Width and height in pixels.
+/// Width and height of an image in pixels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Resolution {
-    /// Pixels in a row.
+    /// Width in pixels.
     pub width: u32,
-    /// Rows.
+    /// Height in pixels.
     pub height: u32,
 }
 
 impl Resolution {
-    /// Number of pixels.
+    /// Number of pixels: width times height.
     #[must_use]
     pub fn pixels(self) -> u64 {
         u64::from(self.width) * u64::from(self.height)
@@ -45,19 +45,20 @@ impl FromStr for Resolution {
     }
 }
 
-/// One picture as the camera made it.
+/// One captured JPEG with its number and time, exactly as the camera made it.
 ///
-/// Cloning is cheap: the bytes are shared, and may be a buffer of the driver that goes back to it
-/// when the last clone is dropped. So nobody keeps a frame longer than the next one takes to come.
+/// Cloning is cheap because clones share the JPEG's bytes. The bytes may be a buffer of the camera
+/// driver, which the driver gets back when the last clone is dropped. No stage may therefore keep a
+/// frame for longer than about one frame interval.
 #[derive(Clone, Debug)]
 pub struct Frame {
-    /// Counts the captured pictures from 0; gaps are pictures that were lost.
+    /// Sequence number, counted from 0. A gap means that frames were lost before this one.
     pub seq: u64,
-    /// When the picture was taken.
+    /// Time at which the camera captured the frame.
     pub captured_at: Timestamp,
-    /// Size of the picture.
+    /// Size of the JPEG in pixels.
     pub resolution: Resolution,
-    /// A whole JPEG picture, from SOI to EOI.
+    /// The complete JPEG, from its SOI to its EOI marker.
     pub jpeg: Bytes,
 }
 
@@ -66,14 +67,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn resolution_is_read_and_written_alike() {
+    fn a_resolution_is_printed_as_it_is_parsed() {
         let resolution: Resolution = "640x480".parse().unwrap();
         assert_eq!(resolution.to_string(), "640x480");
         assert_eq!(resolution.pixels(), 307_200);
     }
 
     #[test]
-    fn bad_resolutions_are_refused_with_the_text() {
+    fn the_error_for_a_bad_resolution_quotes_it() {
         for text in ["640", "640x", "0x480", "640x480x3", "-1x5", "99999x10"] {
             assert!(text.parse::<Resolution>().unwrap_err().contains(text));
         }

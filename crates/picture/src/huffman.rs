@@ -1,12 +1,13 @@
-//! The Huffman tables that Motion JPEG may leave out because they are always the same.
+//! The standard Huffman tables, which an MJPEG stream may omit from its JPEGs.
 
 use bytes::BufMut;
 
-/// Length of what [`put_tables`] writes, in bytes: marker, length, and four tables of class, counts
-/// and values.
+/// Number of bytes that [`put_tables`] writes: marker, segment length, and four tables that each
+/// consist of a class byte, 16 counts and the values.
 pub const TABLES_LEN: usize = 2 + 2 + 2 * (17 + 12) + 2 * (17 + 162);
 
-/// Writes a DHT segment with tables K.3 to K.6 of ITU-T T.81; it belongs before the scan.
+/// Writes a DHT segment with tables K.3 to K.6 of ITU-T T.81. The segment must come before the
+/// scan.
 pub fn put_tables(out: &mut impl BufMut) {
     out.put_slice(&[0xFF, 0xC4]);
     out.put_u16(TABLES_LEN as u16 - 2);

@@ -1,4 +1,4 @@
-//! The events of the tutorial's Flask-SocketIO relay, which both sides still speak.
+//! The events of the tutorial's Flask-SocketIO server, which agent and relay still understand.
 
 use std::fmt::Write as _;
 
@@ -8,35 +8,35 @@ use serde::{Deserialize, Serialize};
 
 use crate::Detections;
 
-/// CV client to server, on `/cv` or `/`: [`Payload`].
+/// Event from the tutorial's CV client to the server, on `/cv` or `/`, with a [`Payload`].
 pub const CV2SERVER: &str = "cv2server";
 
-/// Server to page, on `/web`: [`Payload`].
+/// Event from the server to the tutorial's page, on `/web`, with a [`Payload`].
 pub const SERVER2WEB: &str = "server2web";
 
-/// What every JPEG data URL starts with.
+/// Prefix of every JPEG data URL.
 pub const DATA_URL_PREFIX: &str = "data:image/jpeg;base64,";
 
-/// Longest text that is passed on, in bytes of UTF-8.
+/// Maximum length of a text that the relay passes on, in bytes of UTF-8.
 pub const MAX_TEXT_BYTES: usize = 16 << 10;
 
-/// What separates the lines of a text.
+/// Separator between the lines of a text.
 pub const LINE_BREAK: &str = "<br />";
 
-/// Most objects named in a text; more cannot be read beside a picture anyway.
+/// Maximum number of objects in a text. Nobody can read more beside live video.
 const MAX_OBJECTS: usize = 50;
 
-/// A picture and the text beside it.
+/// Argument of the tutorial's events: a frame and the text beside it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Payload {
-    /// A JPEG as a data URL; see [`DATA_URL_PREFIX`].
+    /// The frame's JPEG as a data URL; see [`DATA_URL_PREFIX`].
     pub image: String,
-    /// Lines joined by [`LINE_BREAK`].
+    /// Lines of text, joined by [`LINE_BREAK`].
     pub text: String,
 }
 
 impl Payload {
-    /// A JPEG and its text.
+    /// Creates a payload from a JPEG and the text beside it.
     #[must_use]
     pub fn new(jpeg: &[u8], text: String) -> Self {
         let mut image = String::with_capacity(DATA_URL_PREFIX.len() + jpeg.len().div_ceil(3) * 4);
@@ -46,9 +46,9 @@ impl Payload {
     }
 }
 
-/// The lines of the tutorial's card for what was found.
+/// Writes detections as the lines of the tutorial's text card.
 ///
-/// Its page puts the text into the document as HTML, so names are escaped.
+/// The tutorial's page inserts the text into the document as HTML, so names are escaped.
 #[must_use]
 pub fn card(found: &Detections) -> String {
     let mut text = format!(
@@ -67,7 +67,7 @@ pub fn card(found: &Detections) -> String {
     text
 }
 
-/// HTML that shows `text`.
+/// Escapes `text` for HTML, so that a browser shows it unchanged.
 #[must_use]
 pub fn escape(text: &str) -> String {
     text.replace('&', "&amp;")
@@ -81,7 +81,7 @@ mod tests {
     use crate::{Object, Timestamp};
 
     #[test]
-    fn the_card_has_the_tutorials_lines() {
+    fn the_text_card_has_the_tutorials_lines() {
         let dog = Object {
             label: "<b>Dog</b>".into(),
             score: 0.875,

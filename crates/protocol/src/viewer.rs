@@ -1,64 +1,74 @@
-//! Messages between the relay and a viewer, on `/web`.
+//! Messages between the relay and a viewer, in the namespace `/web`.
 
 use serde::{Deserialize, Serialize};
 
 use crate::{Detections, FrameMeta, Recording, Stats, Timestamp};
 
-/// Viewer to relay: send me this camera.
+/// Viewer to relay: asks for the frames and detections of one camera.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Watch {
-    /// The camera's name, as in `cameras`.
+    /// Name of the camera, as listed in the `cameras` event.
     pub camera: String,
-    /// The most frames per second that the viewer wants; absent: all there are.
+    /// Highest frame rate that the viewer wants, in frames per second; absent if it wants every
+    /// frame.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_fps: Option<f32>,
 }
 
-/// Viewer to relay: stop sending this camera.
+/// Viewer to relay: asks the relay to stop sending one camera.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Unwatch {
-    /// The camera's name.
+    /// Name of the camera.
     pub camera: String,
+}
+
+/// Relay to viewer: a camera that the viewer may not see, whether it exists or not.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Denied {
+    /// The camera's name, as in `watch`.
+    pub camera: String,
+    /// For people to read.
+    pub message: String,
 }
 
 /// Viewer to relay: this frame, and every earlier one of this camera, has been painted or skipped.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Shown {
-    /// The camera's name.
+    /// Name of the camera.
     pub camera: String,
-    /// The frame's sequence number.
+    /// Sequence number of the frame.
     pub seq: u64,
 }
 
-/// Whether a camera delivers.
+/// Whether a camera delivers frames.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum CameraState {
-    /// Its agent is connected and captures.
+    /// The camera's agent is connected, and the camera delivers frames.
     Live,
-    /// Its agent is connected, but the camera does not deliver.
+    /// The camera's agent is connected, but the camera delivers no frames.
     Fault,
-    /// Its agent is not connected.
+    /// The camera's agent is not connected.
     Offline,
 }
 
-/// One entry of `cameras`.
+/// One entry of the `cameras` event: a camera and its state.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CameraInfo {
-    /// The camera's name.
+    /// Name of the camera.
     pub name: String,
-    /// Width of its latest picture in pixels; 0 before the first.
+    /// Width of the camera's latest frame in pixels; 0 before the first frame.
     pub width: u32,
-    /// Height of its latest picture in pixels; 0 before the first.
+    /// Height of the camera's latest frame in pixels; 0 before the first frame.
     pub height: u32,
-    /// Whether it delivers.
+    /// Whether the camera delivers frames.
     pub state: CameraState,
-    /// Since when it has been in this state, by the relay's clock.
+    /// Time since which the camera has been in this state, by the relay's clock.
     pub since_us: Timestamp,
-    /// What is wrong, for a person to read.
+    /// Description of the camera's fault for a person to read; absent if there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fault: Option<String>,
-    /// How many watch it.
+    /// Number of viewers that watch the camera.
     pub viewers: u32,
     /// How far the relay's clock is ahead of the agent's, in microseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -68,44 +78,45 @@ pub struct CameraInfo {
     pub recording: Option<Recording>,
 }
 
-/// First argument of a `frame` event towards a viewer.
+/// First argument of a `frame` event that the relay sends to a viewer; the second is the JPEG.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ViewerFrameMeta {
-    /// The camera's name.
+    /// Name of the camera.
     pub camera: String,
-    /// As the agent sent it.
+    /// The frame's description, as the agent sent it.
     #[serde(flatten)]
     pub frame: FrameMeta,
-    /// When the relay received the frame, by the relay's clock.
+    /// Time at which the relay received the frame, by the relay's clock.
     pub received_us: Timestamp,
 }
 
-/// `detections` towards a viewer.
+/// Argument of a `detections` event that the relay sends to a viewer.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ViewerDetections {
-    /// The camera's name.
+    /// Name of the camera.
     pub camera: String,
-    /// As the agent sent them.
+    /// The detections, as the agent sent them.
     #[serde(flatten)]
     pub detections: Detections,
 }
 
-/// `stats` towards a viewer.
+/// Argument of a `stats` event that the relay sends to a viewer.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ViewerStats {
-    /// The camera's name.
+    /// Name of the camera.
     pub camera: String,
-    /// As the agent sent them.
+    /// The agent's measurements, as the agent sent them.
     #[serde(flatten)]
     pub stats: Stats,
 }
 
-/// `text` towards a viewer: what a tutorial's client wrote beside its picture.
+/// Argument of a `text` event that the relay sends to a viewer: the text that a tutorial's client
+/// sent beside its frame.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Text {
-    /// The camera's name.
+    /// Name of the camera.
     pub camera: String,
-    /// Lines joined by `<br />`; anything else in it is plain text, whatever it looks like.
+    /// Lines joined by `<br />`. Everything else is plain text, even if it looks like HTML.
     pub text: String,
 }
 
@@ -114,7 +125,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn viewer_meta_is_one_flat_object() {
+    fn the_frame_description_for_viewers_is_one_flat_object() {
         let meta = ViewerFrameMeta {
             camera: "front".into(),
             frame: FrameMeta {
@@ -124,6 +135,7 @@ mod tests {
                 width: 3,
                 height: 4,
                 bytes: None,
+                paced: None,
                 annotated: true,
             },
             received_us: Timestamp(5),

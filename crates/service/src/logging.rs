@@ -1,13 +1,14 @@
-//! Log records go to the journal under systemd, otherwise to standard error.
+//! Sends log records to the journal under systemd, and to standard error otherwise.
 
 use log::LevelFilter;
 use systemd_journal_logger::{JournalLog, connected_to_journal};
 
 /// Starts logging at `level`; messages of libraries only from `warn` on unless `level` is finer
-/// than `info`.
+/// than `info`, and never finer than `debug`: below that they print what they send and receive,
+/// passwords and keys included.
 ///
-/// Under systemd a record's key-value pairs become fields of the journal entry
-/// (`journalctl CAMERA=front-door`), with `fields` added to each.
+/// Under systemd, a record's key-value pairs become fields of the journal entry (`journalctl
+/// CAMERA=front-door`), and `fields` are added to each entry.
 pub fn init(level: LevelFilter, fields: &[(&str, &str)]) {
     if connected_to_journal()
         && let Ok(journal) = JournalLog::new()
@@ -20,22 +21,22 @@ pub fn init(level: LevelFilter, fields: &[(&str, &str)]) {
     let mut builder = env_logger::Builder::new();
     builder.filter_level(library_level(level));
     builder.filter_module(OWN_TARGETS, level);
-    // Fails only if a logger is there already, as in tests that start a daemon twice.
+    // This fails only if a logger is already installed, as in tests that start a daemon twice.
     let _ = builder.try_init();
 }
 
-/// How the log targets of our own crates begin.
+/// Prefix of the log targets of this project's own crates.
 const OWN_TARGETS: &str = "cv_";
 
 fn library_level(level: LevelFilter) -> LevelFilter {
     if level > LevelFilter::Info {
-        level
+        LevelFilter::Debug
     } else {
         level.min(LevelFilter::Warn)
     }
 }
 
-/// The journal's logger, without the chatter of libraries.
+/// The journal's logger, limited to warnings for libraries unless details are asked for.
 struct Quiet(JournalLog);
 
 impl Quiet {
@@ -67,9 +68,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn libraries_are_quiet_until_details_are_asked_for() {
+    fn libraries_log_only_warnings_unless_details_are_asked_for() {
         assert_eq!(library_level(LevelFilter::Info), LevelFilter::Warn);
         assert_eq!(library_level(LevelFilter::Error), LevelFilter::Error);
         assert_eq!(library_level(LevelFilter::Debug), LevelFilter::Debug);
+        assert_eq!(library_level(LevelFilter::Trace), LevelFilter::Debug);
     }
 }

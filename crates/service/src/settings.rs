@@ -1,7 +1,8 @@
-//! Settings in three layers: flags over environment over a TOML file.
+//! Settings in three layers: flags override environment variables, which override a TOML file.
 //!
-//! There is one list of settings, the program's own flags. A variable or a key of the file becomes
-//! the default of its flag, so one parser checks all three layers and none can drift apart.
+//! There is one list of settings, the program's own flags. A value from the environment or the file
+//! becomes the default of its flag, so one parser checks all three layers and they cannot drift
+//! apart.
 
 use std::collections::BTreeMap;
 use std::error::Error as _;
@@ -16,19 +17,20 @@ use clap::{Arg, ArgAction, Command, Parser};
 
 use crate::EXIT_CONFIG;
 
-/// The flag that names another settings file; a variable too, but not a key of the file.
+/// Name of the flag that selects another settings file. It is also an environment variable, but not
+/// a key of the file.
 const CONFIG: &str = "config";
 
-/// Where a program's settings come from, besides its command line.
+/// Describes where a program's settings come from, besides its command line.
 #[derive(Clone, Copy, Debug)]
 pub struct Program {
-    /// `PREFIX_PORT` is the environment's name for `--port`.
+    /// Prefix of the program's environment variables: `PREFIX_PORT` sets `--port`.
     pub prefix: &'static str,
-    /// Read if it exists and `--config` names no other.
+    /// Path of the settings file that is read if it exists and `--config` names no other.
     pub default_file: &'static str,
 }
 
-/// Why the settings cannot be used, or that only help was asked for.
+/// Reason why the program does not start: its settings are wrong, or only help was asked for.
 #[derive(Debug, thiserror::Error)]
 pub enum SettingsError {
     /// The command line is wrong, or asks for help or the version.
@@ -37,50 +39,51 @@ pub enum SettingsError {
     /// The settings file cannot be read.
     #[error("cannot read settings file {}: {source}", file.display())]
     Read {
-        /// Its path.
+        /// Path of the settings file.
         file: PathBuf,
-        /// Why.
+        /// Error of the file system.
         source: io::Error,
     },
-    /// The settings file is not TOML.
+    /// The settings file is not valid TOML.
     #[error("{}, line {line}: {message}", file.display())]
     Syntax {
-        /// Its path.
+        /// Path of the settings file.
         file: PathBuf,
-        /// Counted from 1.
+        /// Line in the file, counted from 1.
         line: usize,
-        /// What the parser expected.
+        /// The parser's message, which says what it expected.
         message: String,
     },
-    /// A key or variable that belongs to no setting.
-    #[error("{place}: unknown setting {key:?}; known are {known}")]
+    /// A key in the settings file or an environment variable does not belong to any setting.
+    #[error("{place}: unknown setting {key:?}; expected one of {known}")]
     Unknown {
-        /// The file, or "environment".
+        /// Where the setting was found: the path of the file, or "environment".
         place: String,
-        /// As written.
+        /// The unknown key or variable, as written.
         key: String,
-        /// All that there are, separated by commas.
+        /// Names of all settings, separated by commas.
         known: String,
     },
-    /// A value that its setting does not allow.
+    /// A setting has a value that is not allowed.
     #[error("{place}: {key} = {value:?} is refused: {reason}")]
     Value {
-        /// The file, or "environment".
+        /// Where the setting was found: the path of the file, or "environment".
         place: String,
-        /// As written.
+        /// The key or variable, as written.
         key: String,
-        /// As written; hidden if it is a secret.
+        /// The value as written; hidden if the setting is a secret.
         value: String,
-        /// What is allowed.
+        /// Reason for the refusal: what values are allowed.
         reason: String,
     },
-    /// Settings that parse but cannot be used together or on this machine.
+    /// The settings are valid one by one, but cannot be used together or on this machine.
     #[error("{0}")]
     Unusable(String),
 }
 
 impl SettingsError {
-    /// Prints what has to be said and gives the process's exit code: 0 for help, otherwise 78.
+    /// Prints the error, or the help that was asked for, and returns the exit code of the process:
+    /// 0 for help, otherwise [`EXIT_CONFIG`].
     #[must_use]
     pub fn report(&self) -> ExitCode {
         if let Self::CommandLine(err) = self {
@@ -100,7 +103,8 @@ impl SettingsError {
 }
 
 impl Program {
-    /// The command line of `A` with each setting's variable named in its help.
+    /// Builds the command line of `A`, and adds the name of each setting's environment variable to
+    /// its help.
     #[must_use]
     pub fn command<A: Parser>(&self) -> Command {
         each_setting(A::command(), &|arg, key| {
@@ -109,9 +113,9 @@ impl Program {
         })
     }
 
-    /// The settings as rows of a Markdown table: flag, variable, default, meaning.
+    /// Lists the settings as rows of a Markdown table: flag, variable, default, meaning.
     ///
-    /// `docs/config.md` holds them; tests compare.
+    /// `docs/config.md` contains these rows, and a test of each program compares them.
     #[must_use]
     pub fn table<A: Parser>(&self) -> String {
         let command = A::command();
@@ -132,7 +136,7 @@ impl Program {
                 _ => Vec::new(),
             };
             let mut help = arg.get_help().map(ToString::to_string).unwrap_or_default();
-            // `true` and `false` go without saying.
+            // It is obvious that a switch takes `true` and `false`.
             if choices.len() > 2 || (!choices.is_empty() && choices[0] != "`true`") {
                 help = format!("{help}: {}", choices.join(", "));
             }
@@ -147,26 +151,28 @@ impl Program {
         rows.collect()
     }
 
-    /// The name of the environment's variable for a flag.
+    /// Returns the name of the environment variable for a flag.
     #[must_use]
     pub fn variable(&self, key: &str) -> String {
         format!("{}_{}", self.prefix, key.to_uppercase().replace('-', "_"))
     }
 
-    /// Settings of this process: its arguments, its environment and its settings file.
+    /// Reads the settings of this process from its arguments, its environment and its settings
+    /// file.
     ///
     /// # Errors
     ///
-    /// [`SettingsError`] that names the place, the key, the value and what is allowed.
+    /// Returns a [`SettingsError`] that names the place, the key, the value and what is allowed.
     pub fn parse_process<A: Parser>(&self) -> Result<A, SettingsError> {
         self.parse(std::env::args_os(), std::env::vars_os())
     }
 
-    /// Settings from `args` (the program's name first) over `env` over the settings file.
+    /// Reads the settings from `args` (whose first item is the program's name), then `env`, then
+    /// the settings file. The first place that has a value decides.
     ///
     /// # Errors
     ///
-    /// As [`Self::parse_process`].
+    /// Returns a [`SettingsError`], as [`Self::parse_process`] does.
     pub fn parse<A: Parser>(
         &self,
         args: impl IntoIterator<Item = OsString>,
@@ -191,12 +197,7 @@ impl Program {
         };
         layered.extend(env);
 
-        let command = each_setting(command, &|arg, key| match layered.get(key) {
-            Some(values) => arg.default_values(values).required(false),
-            None => arg,
-        });
-        let matches = command.try_get_matches_from(args).map_err(Box::new)?;
-        Ok(A::from_arg_matches(&matches).map_err(Box::new)?)
+        complete(command, &layered, args)
     }
 
     fn read_environment(
@@ -236,10 +237,10 @@ impl Program {
     }
 }
 
-/// Values by flag; several for a flag that may be repeated.
+/// Values from one place, by flag. A flag that may be repeated can have several values.
 type Layer = BTreeMap<String, Vec<String>>;
 
-/// The flags that are settings: those of the program itself, not those of its subcommands alone.
+/// Flags of the program that are settings. Flags that only a subcommand has are not settings.
 struct Known(Vec<Arg>);
 
 impl Known {
@@ -285,7 +286,7 @@ fn flag(arg: &Arg) -> &str {
     arg.get_long().unwrap_or_default()
 }
 
-/// Applies `change` to every setting of the command, and of its subcommands where they share it.
+/// Applies `change` to every setting of the command, and to the same settings of its subcommands.
 fn each_setting(command: Command, change: &dyn Fn(Arg, &str) -> Arg) -> Command {
     let known = Known::of(&command);
     let apply = |arg: Arg| {
@@ -301,7 +302,21 @@ fn each_setting(command: Command, change: &dyn Fn(Arg, &str) -> Arg) -> Command 
         .mut_subcommands(|subcommand| subcommand.mut_args(apply))
 }
 
-/// The value of `--config`, before the real parser runs.
+/// Parses the command line, with the values of the other layers as its defaults.
+fn complete<A: Parser>(
+    command: Command,
+    layered: &Layer,
+    args: Vec<OsString>,
+) -> Result<A, SettingsError> {
+    let command = each_setting(command, &|arg, key| match layered.get(key) {
+        Some(values) => arg.default_values(values).required(false),
+        None => arg,
+    });
+    let matches = command.try_get_matches_from(args).map_err(Box::new)?;
+    Ok(A::from_arg_matches(&matches).map_err(Box::new)?)
+}
+
+/// Finds the value of `--config` before clap parses the command line.
 fn config_argument(args: &[OsString]) -> Option<PathBuf> {
     let mut args = args.iter().skip(1);
     while let Some(arg) = args.next() {
@@ -326,7 +341,12 @@ fn read_file(known: &Known, file: &Path) -> Result<Layer, SettingsError> {
         file: file.to_owned(),
         source,
     })?;
-    // The parser's own message quotes the line, which may hold a secret.
+    read_text(known, file, &text)
+}
+
+/// Reads the settings in `text`, which is what `file` holds.
+fn read_text(known: &Known, file: &Path, text: &str) -> Result<Layer, SettingsError> {
+    // The TOML parser's full message quotes the line, which may contain a secret.
     let table: toml::Table =
         text.parse()
             .map_err(|err: toml::de::Error| SettingsError::Syntax {
@@ -366,7 +386,7 @@ fn read_file(known: &Known, file: &Path) -> Result<Layer, SettingsError> {
             check(&place, &key, arg, value)?;
         }
         if layer.insert(flag(arg).into(), values).is_some() {
-            return Err(refuse("the same setting is there under another name"));
+            return Err(refuse("the same setting is also given under another name"));
         }
     }
     Ok(layer)
@@ -382,7 +402,8 @@ fn scalar(value: &toml::Value) -> Option<String> {
     }
 }
 
-/// A setting whose default is hidden in the help is a secret.
+/// Returns the value for a message. A setting whose default is hidden in the help is a secret, so
+/// its value is replaced.
 fn shown(arg: &Arg, value: &str) -> String {
     if arg.is_hide_default_value_set() {
         "(hidden)".into()
@@ -391,7 +412,8 @@ fn shown(arg: &Arg, value: &str) -> String {
     }
 }
 
-/// Lets the flag's own parser judge one value, to name the place that it came from.
+/// Checks one value with the flag's own parser, so that the error can name the place the value came
+/// from.
 fn check(place: &str, key: &str, arg: &Arg, value: &str) -> Result<(), SettingsError> {
     let alone = Command::new("value").arg(arg.clone().required(false));
     let Err(err) =
@@ -414,5 +436,7 @@ fn check(place: &str, key: &str, arg: &Arg, value: &str) -> Result<(), SettingsE
     })
 }
 
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 #[cfg(test)]
 mod tests;

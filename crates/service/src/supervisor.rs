@@ -1,45 +1,48 @@
-//! What systemd is told: ready, status, reloading, stopping, alive.
+//! Tells systemd about the service's state: ready, status, reloading, stopping, alive.
 //!
-//! Without systemd (no `NOTIFY_SOCKET`) every function does nothing.
+//! Without systemd (`NOTIFY_SOCKET` is not set) every function does nothing.
 
 use std::time::Duration;
 
 use sd_notify::NotifyState;
 
-/// The service has started; dependent units may start.
+/// Tells systemd that the service has started, so that dependent units may start.
 pub fn ready() {
     notify(&[NotifyState::Ready]);
 }
 
-/// One line for `systemctl status`.
+/// Sets the line that `systemctl status` shows.
 pub fn status(text: &str) {
     // A line break would start another assignment of the notification protocol.
     notify(&[NotifyState::Status(&text.replace(['\n', '\r'], " "))]);
 }
 
-/// Settings are being read again; [`ready`] ends it.
+/// Tells systemd that the service is reading its settings again. The service calls [`ready`] when
+/// it has finished.
 pub fn reloading() {
     let mut states = vec![NotifyState::Reloading];
     states.extend(NotifyState::monotonic_usec_now());
     notify(&states);
 }
 
-/// The service has begun to stop.
+/// Tells systemd that the service has begun to stop.
 pub fn stopping() {
     notify(&[NotifyState::Stopping]);
 }
 
-/// The service is alive; to be repeated well within [`watchdog_limit`].
+/// Tells systemd that the service is alive. The service must call this well within
+/// [`watchdog_limit`].
 pub fn alive() {
     notify(&[NotifyState::Watchdog]);
 }
 
-/// The service is alive but something in it hangs: it is to be restarted now.
+/// Tells systemd that a part of the service hangs, so that systemd restarts the service now.
 pub fn stuck() {
     notify(&[NotifyState::WatchdogTrigger]);
 }
 
-/// The silence after which systemd restarts the service; `None` without watchdog.
+/// Returns the time without [`alive`] after which systemd restarts the service; `None` without a
+/// watchdog.
 #[must_use]
 pub fn watchdog_limit() -> Option<Duration> {
     sd_notify::watchdog_enabled()

@@ -1,10 +1,10 @@
-//! Parsers for flags' values that say in their error what is allowed.
+//! Parsers for the values of flags. Their errors say which values are allowed.
 
 use std::fmt::Display;
 use std::ops::RangeInclusive;
 use std::str::FromStr;
 
-/// A number within `range`, both ends allowed.
+/// Returns a parser for a number within `range`, including both ends.
 pub fn number<T>(
     range: RangeInclusive<T>,
 ) -> impl Fn(&str) -> Result<T, String> + Clone + Send + Sync + 'static
@@ -25,7 +25,7 @@ where
     }
 }
 
-/// A text whose length in bytes is within `len`.
+/// Returns a parser for a text whose length in bytes is within `len`.
 pub fn text(
     len: RangeInclusive<usize>,
 ) -> impl Fn(&str) -> Result<String, String> + Clone + Send + Sync + 'static {
@@ -43,7 +43,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_not_a_number_in_range_is_refused() {
+    fn only_numbers_within_the_range_are_accepted() {
         let score = number(0.0_f32..=1.0);
         assert_eq!(score("0.5"), Ok(0.5));
         for text in ["1.1", "-1", "NaN", "", "half"] {

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::{Sink, SinkExt as _, Stream, StreamExt as _};
@@ -13,9 +14,12 @@ use tokio_tungstenite::tungstenite::{self, Message, protocol::WebSocketConfig};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, client_async_tls_with_config};
 use url::Url;
 
+use cv_protocol::NAMESPACE_AGENTS;
+
+use super::addresses;
 use super::error::UplinkError;
 use super::packet::{self, Engine, Handshake, Packet};
-use super::shallow::Shallow;
+use super::shallow::{RoundTrip, Shallow};
 
 /// Time for a TCP connection. Short, because a SYN lost in an outage is repeated after one second
 /// and then after ever longer ones: a new attempt is sooner.
@@ -23,6 +27,9 @@ const CONNECT: Duration = Duration::from_secs(2);
 
 /// Time for each of: finding the address, upgrading to WebSocket (with TLS), opening Socket.IO.
 const HANDSHAKE: Duration = Duration::from_secs(5);
+
+/// Addresses of one name that are tried; a pool of servers may have many.
+const MOST_ADDRESSES: usize = 8;
 
 /// A relay sends small messages only.
 const LARGEST_MESSAGE: usize = 256 << 10;
@@ -122,9 +129,29 @@ impl fmt::Debug for Endpoint {
 /// A WebSocket over TCP or TLS.
 pub type Socket = WebSocketStream<MaybeTlsStream<Shallow>>;
 
-/// Connects to `endpoint` and opens a WebSocket.
-pub async fn open(endpoint: &Endpoint) -> Result<Socket, UplinkError> {
-    let tcp = connect(endpoint).await?;
+/// Connects to `endpoint` and opens a WebSocket: with the first address of its name that has one.
+pub async fn open(endpoint: &Endpoint, round_trip: &Arc<RoundTrip>) -> Result<Socket, UplinkError> {
+    let mut addresses = resolve(endpoint).await?;
+    let mut not_a_relay = None;
+    loop {
+        let connect = |address| connect(address, round_trip.clone());
+        let (address, tcp) = match addresses::race(&addresses, connect).await {
+            Ok(connected) => connected,
+            Err(err) => {
+                let nothing = || UplinkError::Connect(io::ErrorKind::AddrNotAvailable.into());
+                return Err(not_a_relay.or(err).unwrap_or_else(nothing));
+            }
+        };
+        match upgrade(endpoint, tcp).await {
+            Ok(socket) => return Ok(socket),
+            // On a name's other address may be the relay, and another program on this one.
+            Err(err) => not_a_relay = Some(err),
+        }
+        addresses.retain(|other| *other != address);
+    }
+}
+
+async fn upgrade(endpoint: &Endpoint, tcp: Shallow) -> Result<Socket, UplinkError> {
     let config = WebSocketConfig::default()
         .read_buffer_size(8 << 10)
         // Header and attachment are written together, by one flush.
@@ -142,40 +169,42 @@ pub async fn open(endpoint: &Endpoint) -> Result<Socket, UplinkError> {
     }
 }
 
-async fn connect(endpoint: &Endpoint) -> Result<Shallow, UplinkError> {
-    let addresses: Vec<SocketAddr> =
-        match timeout(HANDSHAKE, lookup_host((endpoint.host(), endpoint.port()))).await {
-            Ok(Ok(addresses)) => addresses.collect(),
-            Ok(Err(source)) => {
-                return Err(UplinkError::Resolve {
-                    host: endpoint.host().to_owned(),
-                    source,
-                });
-            }
-            Err(_) => {
-                return Err(UplinkError::timeout(
-                    "answer from the name server",
-                    HANDSHAKE,
-                ));
-            }
-        };
-    let mut last = UplinkError::Connect(io::ErrorKind::AddrNotAvailable.into());
-    for address in addresses {
-        last = match timeout(CONNECT, Shallow::connect(address)).await {
-            Ok(Ok(stream)) => return Ok(stream),
-            Ok(Err(err)) => UplinkError::Connect(err),
-            Err(_) => UplinkError::timeout("TCP connection", CONNECT),
-        };
+async fn resolve(endpoint: &Endpoint) -> Result<Vec<SocketAddr>, UplinkError> {
+    match timeout(HANDSHAKE, lookup_host((endpoint.host(), endpoint.port()))).await {
+        Ok(Ok(found)) => {
+            let mut addresses = addresses::in_order(found);
+            addresses.truncate(MOST_ADDRESSES);
+            Ok(addresses)
+        }
+        Ok(Err(source)) => Err(UplinkError::Resolve {
+            host: endpoint.host().to_owned(),
+            source,
+        }),
+        Err(_) => Err(UplinkError::timeout(
+            "answer from the name server",
+            HANDSHAKE,
+        )),
     }
-    Err(last)
 }
 
-/// Connects the namespace with `auth`; returns what the server said about pings, and its version.
+async fn connect(address: SocketAddr, round_trip: Arc<RoundTrip>) -> Result<Shallow, UplinkError> {
+    match timeout(CONNECT, Shallow::connect(address, round_trip)).await {
+        Ok(Ok(stream)) => Ok(stream),
+        Ok(Err(err)) => Err(UplinkError::Connect(err)),
+        Err(_) => Err(UplinkError::timeout("TCP connection", CONNECT)),
+    }
+}
+
+/// Connects the namespaces, in this order, with `auth`; returns what the server said about pings,
+/// and its version.
 ///
-/// Reading is not buffered: the messages after the server's consent stay in `socket`.
+/// Servers of Engine.IO 3 connect the default namespace on their own, so it must not be the first:
+/// by the answer to the first one it is known whether to ask for it.
+///
+/// Reading is not buffered: the messages after the server's last consent stay in `socket`.
 pub async fn enter<S>(
     socket: &mut S,
-    namespace: &str,
+    namespaces: &[&str],
     auth: Option<&impl Serialize>,
 ) -> Result<(Handshake, Engine), UplinkError>
 where
@@ -183,7 +212,7 @@ where
         + Sink<Message, Error = tungstenite::Error>
         + Unpin,
 {
-    timeout(HANDSHAKE, enter_unbounded(socket, namespace, auth))
+    timeout(HANDSHAKE, enter_unbounded(socket, namespaces, auth))
         .await
         .unwrap_or_else(|_| {
             Err(UplinkError::timeout(
@@ -195,7 +224,7 @@ where
 
 async fn enter_unbounded<S>(
     socket: &mut S,
-    namespace: &str,
+    namespaces: &[&str],
     auth: Option<&impl Serialize>,
 ) -> Result<(Handshake, Engine), UplinkError>
 where
@@ -203,6 +232,8 @@ where
         + Sink<Message, Error = tungstenite::Error>
         + Unpin,
 {
+    let mut waiting = namespaces.iter().copied();
+    let mut namespace = waiting.next().unwrap_or(NAMESPACE_AGENTS);
     let mut opened = None;
     loop {
         let message = match socket.next().await {
@@ -217,11 +248,25 @@ where
                 opened = Some(handshake);
                 packet::connect(namespace, auth)?
             }
-            Packet::Connected(engine) => match opened {
-                Some(handshake) => return Ok((handshake, engine)),
-                None => continue,
+            Packet::Connected(engine) => {
+                let Some(handshake) = &opened else {
+                    continue;
+                };
+                let next = waiting.find(|next| *next != "/" || engine == Engine::V4);
+                match next {
+                    Some(next) => namespace = next,
+                    None => return Ok((handshake.clone(), engine)),
+                }
+                packet::connect(namespace, auth)?
+            }
+            // A server that knows the next one alone.
+            Packet::Refused(reason) => match waiting.next() {
+                Some(next) => {
+                    namespace = next;
+                    packet::connect(namespace, auth)?
+                }
+                None => return Err(UplinkError::Refused(reason)),
             },
-            Packet::Refused(reason) => return Err(UplinkError::Refused(reason)),
             Packet::Closed => return Err(UplinkError::Closed),
             Packet::Ping => packet::PONG.to_owned(),
             Packet::Event(..) | Packet::Acknowledged(_) | Packet::Other => continue,

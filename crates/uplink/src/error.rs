@@ -44,6 +44,9 @@ pub enum UplinkError {
     /// The relay will not have us; trying again soon is useless.
     #[error("the relay refuses this agent: {0}")]
     Refused(String),
+    /// The relay ended the connection, and will have us back at once.
+    #[error("dropped by the relay: {0}")]
+    Dropped(String),
     /// A message of ours could not be written as JSON.
     #[error("cannot write a message: {0}")]
     Encode(#[from] serde_json::Error),

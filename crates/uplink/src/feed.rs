@@ -98,6 +98,14 @@ impl Feed {
         self.lock().dropped.clone()
     }
 
+    /// Frames not sent so far because nobody asks for so many.
+    #[must_use]
+    pub fn paced(&self) -> u64 {
+        let state = self.lock();
+        let count = |reason| state.dropped.get(&reason).copied().unwrap_or_default();
+        count(Drop::Pace) + count(Drop::Unwatched)
+    }
+
     /// Counts a frame that was taken and not sent.
     pub fn count(&self, reason: Drop) {
         *self.lock().dropped.entry(reason).or_default() += 1;

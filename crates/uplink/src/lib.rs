@@ -8,10 +8,14 @@
 //! A picture is handed to the socket as the [`bytes::Bytes`] it was captured in. Nothing queues: a
 //! frame that cannot be sent at once waits in the [`Feed`] until a newer one takes its place.
 
+mod addresses;
 mod backoff;
 mod connection;
 mod error;
 mod feed;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod gate;
 mod link;
 mod packet;
@@ -21,6 +25,7 @@ mod reduce;
 mod session;
 mod shallow;
 mod tutorial;
+mod wire;
 
 pub use connection::{Endpoint, EndpointError};
 pub use error::UplinkError;
@@ -28,4 +33,4 @@ pub use feed::{Drop, Feed};
 pub use gate::Gate;
 pub use link::{Link, LinkStatus, Stop};
 pub use reconnect::Uplink;
-pub use session::Wire;
+pub use wire::Wire;

@@ -1,10 +1,12 @@
 //! The connection as the rest of the agent sees it: its state, and the request to end it.
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::watch;
+
+use crate::shallow::RoundTrip;
 
 /// Tells a task to end.
 #[derive(Clone, Debug)]
@@ -46,6 +48,8 @@ pub struct Link {
     sent: AtomicU64,
     /// Bits of an `f32`: a reload may change it.
     stream_fps: AtomicU32,
+    /// Round trip of a small message, for the depth of the kernel's buffer.
+    pub(crate) shortest: Arc<RoundTrip>,
 }
 
 impl Link {
@@ -56,6 +60,7 @@ impl Link {
             status: Mutex::default(),
             sent: AtomicU64::new(0),
             stream_fps: AtomicU32::new(stream_fps.to_bits()),
+            shortest: Arc::default(),
         }
     }
 

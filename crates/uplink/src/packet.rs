@@ -165,15 +165,28 @@ fn refusal(rest: &str) -> String {
     }
 }
 
+/// What names the namespace at the start of a packet: nothing for the default one.
+fn prefix(namespace: &str) -> String {
+    if namespace == "/" {
+        String::new()
+    } else {
+        format!("{namespace},")
+    }
+}
+
 /// CONNECT, with an auth payload if there is one.
 pub fn connect(namespace: &str, auth: Option<&impl Serialize>) -> serde_json::Result<String> {
     let auth = auth.map(serde_json::to_string).transpose()?;
-    Ok(format!("40{namespace},{}", auth.unwrap_or_default()))
+    Ok(format!(
+        "40{}{}",
+        prefix(namespace),
+        auth.unwrap_or_default()
+    ))
 }
 
 /// DISCONNECT from a namespace.
 pub fn disconnect(namespace: &str) -> String {
-    format!("41{namespace},")
+    format!("41{}", prefix(namespace))
 }
 
 /// An event with one argument; `id` asks the server to acknowledge it.
@@ -183,7 +196,7 @@ pub fn event_text(
     name: &str,
     argument: &impl Serialize,
 ) -> serde_json::Result<String> {
-    let mut text = format!("42{namespace},");
+    let mut text = format!("42{}", prefix(namespace));
     if let Some(id) = id {
         // Writing to a string cannot fail.
         let _ = write!(text, "{id}");
@@ -199,7 +212,8 @@ pub fn event_header(
     argument: &impl Serialize,
 ) -> serde_json::Result<String> {
     Ok(format!(
-        "451-{namespace},[\"{name}\",{},{{\"_placeholder\":true,\"num\":0}}]",
+        "451-{}[\"{name}\",{},{{\"_placeholder\":true,\"num\":0}}]",
+        prefix(namespace),
         serde_json::to_string(argument)?
     ))
 }
@@ -302,5 +316,11 @@ mod tests {
             r#"451-/cv,["frame",{"a":1},{"_placeholder":true,"num":0}]"#
         );
         assert_eq!(disconnect("/cv"), "41/cv,");
+        assert_eq!(connect("/", Some(&json)).unwrap(), r#"40{"a":1}"#);
+        assert_eq!(
+            event_text("/", Some(7), "x", &json).unwrap(),
+            r#"427["x",{"a":1}]"#
+        );
+        assert_eq!(disconnect("/"), "41");
     }
 }

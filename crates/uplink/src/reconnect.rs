@@ -3,7 +3,7 @@
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use cv_protocol::{AgentAuth, NAMESPACE_AGENTS};
+use cv_protocol::AgentAuth;
 use tokio::time::sleep;
 
 use crate::backoff::Backoff;
@@ -12,7 +12,8 @@ use crate::error::UplinkError;
 use crate::feed::Feed;
 use crate::link::{Link, Stop};
 use crate::reduce::Reducer;
-use crate::session::{Session, Wire};
+use crate::session::Session;
+use crate::wire::Wire;
 
 /// A connection that lasted so long worked.
 const PROVEN: Duration = Duration::from_secs(5);
@@ -61,6 +62,11 @@ impl Uplink<'_> {
             } else {
                 backoff.wait()
             };
+            // An attempt that took long is wait enough.
+            let wait = match err {
+                UplinkError::Timeout { .. } => wait.saturating_sub(since.elapsed()),
+                _ => wait,
+            };
             tokio::select! {
                 () = sleep(wait) => {}
                 () = stop.requested() => return,
@@ -74,12 +80,10 @@ impl Uplink<'_> {
         stop: &mut Stop,
     ) -> Result<(), UplinkError> {
         let opened = async {
-            let mut socket = connection::open(self.endpoint).await?;
-            // The tutorial's server takes no introduction.
-            let introduced = self.wire == Wire::Relay || self.auth.token.is_some();
-            let auth = introduced.then_some(self.auth);
+            let mut socket = connection::open(self.endpoint, &self.link.shortest).await?;
+            let auth = self.wire.auth(self.auth);
             let (handshake, engine) =
-                connection::enter(&mut socket, NAMESPACE_AGENTS, auth).await?;
+                connection::enter(&mut socket, self.wire.namespaces(), auth.as_ref()).await?;
             Ok::<_, UplinkError>((socket, handshake, engine))
         };
         let (socket, handshake, engine) = tokio::select! {

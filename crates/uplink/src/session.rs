@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use cv_flow::{Clock, Window};
 use cv_protocol::{
-    Ack, ClockExchange, Demand, Detections, FrameMeta, NAMESPACE_AGENTS, STALL, Timestamp, event,
-    tutorial::CV2SERVER,
+    Ack, ClockExchange, ClockSet, Demand, Detections, FrameMeta, NAMESPACE_AGENTS, STALL,
+    Timestamp, event, tutorial::CV2SERVER,
 };
 use futures_util::{Sink, SinkExt as _, Stream, StreamExt as _};
 use serde::{Deserialize, Serialize};
@@ -28,18 +28,9 @@ use super::packet::{self, Engine, Handshake, Packet};
 use super::picture;
 use super::reduce::Reducer;
 use super::tutorial;
+use super::wire::Wire;
 use cv_picture::Frame;
 use cv_picture::{ShrinkError, Shrinker};
-
-/// Which messages the other side understands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub enum Wire {
-    /// Those of cv-relay
-    Relay,
-    /// Those of the tutorial's server: boxes drawn into pictures, which travel as text
-    // Socket.IO's own acknowledgements take the place of ours.
-    Tutorial,
-}
 
 /// The state of one connection.
 pub struct Session<'a> {
@@ -140,7 +131,7 @@ impl<'a> Session<'a> {
                 if picture_open {
                     picture::finish(&mut sink).await?;
                 }
-                let text = Message::text(packet::disconnect(NAMESPACE_AGENTS));
+                let text = Message::text(packet::disconnect(self.wire.namespace()));
                 sink.send(text).await?;
                 sink.close().await
             };
@@ -168,7 +159,7 @@ impl<'a> Session<'a> {
     }
 
     fn handle(&self, text: &str) -> Result<(), UplinkError> {
-        match Packet::parse(text, NAMESPACE_AGENTS)? {
+        match Packet::parse(text, self.wire.namespace())? {
             Packet::Ping => self.lock().pong_due = true,
             Packet::Closed => return Err(UplinkError::Closed),
             Packet::Refused(reason) => return Err(UplinkError::Refused(reason)),
@@ -196,10 +187,17 @@ impl<'a> Session<'a> {
                     #[derive(Deserialize)]
                     struct Reason {
                         message: String,
+                        #[serde(default)]
+                        again: bool,
                     }
-                    return Err(UplinkError::Refused(
-                        read::<Reason>(argument).map_or_else(String::new, |r| r.message),
-                    ));
+                    return Err(match read::<Reason>(argument) {
+                        Some(Reason {
+                            message,
+                            again: true,
+                        }) => UplinkError::Dropped(message),
+                        Some(Reason { message, .. }) => UplinkError::Refused(message),
+                        None => UplinkError::Refused(String::new()),
+                    });
                 }
                 _ => {}
             },
@@ -227,15 +225,21 @@ impl<'a> Session<'a> {
 
     fn clock_answered(&self, argument: &RawValue) {
         let now = Timestamp::now();
-        let Some((offset_us, round_trip)) =
-            read::<ClockExchange>(argument).and_then(|exchange| exchange.offset(now))
-        else {
-            return;
-        };
+        let answer = read::<ClockExchange>(argument).and_then(|exchange| exchange.offset(now));
         let mut state = self.lock();
-        state.clock.learn(offset_us, round_trip);
+        if let Some(ClockSet { set_by_us }) = read(argument) {
+            state.clock.set_by(set_by_us);
+        } else if let Some((offset_us, round_trip)) = answer {
+            state.clock.learn(offset_us, round_trip);
+        } else {
+            return;
+        }
         let offset_us = state.clock.offset_us();
+        let round_trip = state.clock.round_trip();
         drop(state);
+        if let Some(round_trip) = round_trip {
+            self.link.shortest.measured(round_trip);
+        }
         self.link
             .update(|status| status.clock_offset_us = offset_us);
     }
@@ -246,7 +250,7 @@ impl<'a> Session<'a> {
             let stalls_at = self.lock().window.stalls_at(self.stall);
             match stalls_at {
                 Some(end) if end <= Instant::now() => {
-                    return UplinkError::timeout("acknowledgement from the relay", self.stall);
+                    return UplinkError::timeout(self.wire.acknowledgement(), self.stall);
                 }
                 Some(end) => sleep_until(end.into()).await,
                 // A frame sent meanwhile is noticed this much late.
@@ -296,7 +300,7 @@ impl<'a> Session<'a> {
                 }
                 state.next_clock
             }
-            Wire::Tutorial => {
+            Wire::Tutorial | Wire::TutorialCv => {
                 if let Some(detections) = self.feed.take_detections() {
                     state.drawn = Some(detections);
                 }
@@ -351,7 +355,7 @@ impl<'a> Session<'a> {
                 };
                 return self.send_picture(sink, frame).await;
             }
-            Wire::Tutorial => {
+            Wire::Tutorial | Wire::TutorialCv => {
                 let detections = self.lock().drawn.clone();
                 let Frame { seq, jpeg, .. } = frame;
                 let made = self.compute(move |shrinker| {
@@ -360,7 +364,8 @@ impl<'a> Session<'a> {
                 let Some(payload) = made.await else {
                     return Ok(());
                 };
-                let text = packet::event_text(NAMESPACE_AGENTS, Some(seq), CV2SERVER, &payload)?;
+                let namespace = self.wire.namespace();
+                let text = packet::event_text(namespace, Some(seq), CV2SERVER, &payload)?;
                 self.sending(seq, text.len());
                 self.write_in_time(sink.send(Message::text(text))).await?;
             }
@@ -383,6 +388,7 @@ impl<'a> Session<'a> {
             width: frame.resolution.width,
             height: frame.resolution.height,
             bytes: part.map(|_| bytes as u64),
+            paced: Some(self.feed.paced()),
             annotated: false,
         };
         let header = packet::event_header(NAMESPACE_AGENTS, event::FRAME, &meta)?;

@@ -461,6 +461,7 @@ impl Run {
                     width: record.width.into(),
                     height: record.height.into(),
                     bytes: None,
+                    paced: None,
                     annotated: record.annotated,
                 },
                 received_us: record.at_us,

@@ -13,6 +13,7 @@
 //! Nothing here waits: a frame's arrival and a viewer's acknowledgement each do their work under
 //! the camera's lock and return. The only task is [`Hub::keep_house`].
 
+mod awake;
 mod camera;
 mod publisher;
 pub mod tap;
@@ -26,8 +27,8 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use cv_protocol::{
-    CameraInfo, CameraState, EventMessage, Position, Text, ViewerDetections, ViewerFrameMeta,
-    ViewerStats,
+    CameraInfo, CameraState, ClockSet, EventMessage, Position, Text, Timestamp, ViewerDetections,
+    ViewerFrameMeta, ViewerStats,
 };
 use tokio::sync::Notify;
 
@@ -35,7 +36,8 @@ use crate::config::Config;
 use crate::metrics::{self, CameraSample, RelayMetrics};
 use crate::peer::Peer;
 
-pub use camera::{Camera, Polling};
+use awake::Awake;
+pub use camera::{Camera, Polling, TAKEN_OVER};
 pub use publisher::{FrameRefused, PublishRefused, Publisher};
 pub use viewer::{Viewer, ViewerRefused};
 
@@ -95,6 +97,8 @@ pub trait Outbox: Send + Sync + 'static {
     fn send(&self, recipients: Vec<Recipient>, message: Message<'_>);
     /// Sends `cameras` to every viewer.
     fn send_cameras(&self, cameras: &[CameraInfo]);
+    /// Tells every viewer and agent that the relay's clock has been set.
+    fn send_clock_set(&self, set: ClockSet);
     /// Sends `event` to every viewer that may see its camera.
     fn send_event(&self, event: &EventMessage);
     /// Closes a viewer's connection, without waiting for anything it has not yet read.
@@ -221,9 +225,13 @@ impl Hub {
         let mut tick = tokio::time::interval(HOUSEKEEPING);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut told = Vec::new();
+        let mut awake = Awake::new(Instant::now());
         loop {
             tokio::select! {
-                _ = tick.tick() => self.look_around(Instant::now()),
+                _ = tick.tick() => {
+                    let now = Instant::now();
+                    self.look_around(now, awake.may_judge(now));
+                }
                 () = self.changed.notified() => {
                     let list = self.cameras();
                     if list != told {
@@ -236,8 +244,12 @@ impl Hub {
         }
     }
 
-    fn look_around(&self, now: Instant) {
-        for camera in self.all_cameras() {
+    /// `judge` is whether the silence of others counts.
+    pub(crate) fn look_around(&self, now: Instant, judge: bool) {
+        if let Some(set_by_us) = Timestamp::follow_wall_clock() {
+            self.clock_set(ClockSet { set_by_us });
+        }
+        for camera in self.all_cameras().into_iter().filter(|_| judge) {
             for stalled in camera.take_stalled(now) {
                 self.metrics.stalled.add(1);
                 self.outbox.disconnect(
@@ -260,6 +272,17 @@ impl Hub {
         if cameras.len() != before {
             self.changed.notify_one();
         }
+    }
+
+    /// Corrects what is known of other clocks, here and at everybody who compares clocks with ours.
+    fn clock_set(&self, set: ClockSet) {
+        let ms = set.set_by_us / 1000;
+        log::info!("this machine's clock was set by {ms:+} ms; times of frames are corrected");
+        for camera in self.all_cameras() {
+            camera.clock_set(set);
+        }
+        self.outbox.send_clock_set(set);
+        self.changed.notify_one();
     }
 
     /// Viewers who cannot choose follow whatever camera delivers. The lock is held throughout, so

@@ -45,6 +45,9 @@ pub enum FrameRefused {
     /// It is older than the last one.
     #[error("a frame arrived after a newer one")]
     OutOfOrder,
+    /// It waited while the agent, its link or this relay stood still, and newer ones come.
+    #[error("a frame from before a silence")]
+    LeftOver,
     /// Another publisher has taken over the camera's name.
     #[error("another connection has taken over the camera's name")]
     Superseded,
@@ -63,7 +66,7 @@ pub enum FrameRefused {
 /// let demand = camera.demand(); // a tokio watch: how many want pictures, and how many a second
 /// if demand.borrow().viewers > 0 {
 ///     let meta = FrameMeta { seq: 0, captured_us: Timestamp::now(), sent_us: None,
-///         width: 640, height: 480, bytes: None, annotated: false };
+///         width: 640, height: 480, bytes: None, paced: None, annotated: false };
 ///     camera.frame(meta, bytes::Bytes::from_static(b"\xff\xd8\xff..."))?;
 /// }
 /// # Ok(())
@@ -172,6 +175,7 @@ impl Publisher {
                 Ok(())
             }
             FrameTaken::OutOfOrder => Err(FrameRefused::OutOfOrder),
+            FrameTaken::LeftOver => Err(FrameRefused::LeftOver),
             FrameTaken::Superseded => Err(FrameRefused::Superseded),
         }
     }

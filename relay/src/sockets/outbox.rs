@@ -1,14 +1,22 @@
 //! The hub's way to viewers' sockets.
 
+use std::sync::Arc;
+
 use bytes::{BufMut as _, Bytes, BytesMut};
-use cv_protocol::{CameraInfo, EventMessage, NAMESPACE_VIEWERS, event, tutorial};
+use cv_protocol::{
+    CameraInfo, ClockSet, EventMessage, NAMESPACE_AGENTS, NAMESPACE_VIEWERS, event, tutorial,
+};
 use futures_util::FutureExt as _;
 use socketioxide::SocketIo;
 use socketioxide::operators::BroadcastOperators;
 
+use super::viewers::Visit;
 use crate::hub::{Frame, Message, Outbox, Recipient};
 
-/// A room holds one viewer each, so that a broadcast to many rooms encodes once for exactly those
+/// The room of viewers that may see every camera.
+pub(super) const EVERYTHING: &str = "everything";
+
+/// Another room holds one viewer each, so that a broadcast to many rooms encodes once for exactly those
 /// viewers.
 pub(super) struct SocketOutbox {
     io: SocketIo,
@@ -59,18 +67,45 @@ impl Outbox for SocketOutbox {
     fn send_cameras(&self, cameras: &[CameraInfo]) {
         if let Some(viewers) = self.viewers() {
             let _ = viewers
-                .broadcast()
+                .within(EVERYTHING)
                 .emit(event::CAMERAS, &(cameras,))
                 .now_or_never();
+        }
+        let others = self.viewers().map(|viewers| viewers.except(EVERYTHING));
+        for socket in others.map(BroadcastOperators::sockets).unwrap_or_default() {
+            let Some(visit) = socket.extensions.get::<Arc<Visit>>() else {
+                continue;
+            };
+            let seen: Vec<_> = cameras
+                .iter()
+                .filter(|camera| visit.grant.cameras.include(&camera.name))
+                .collect();
+            // A socket that is full or closes needs no list.
+            let _ = socket.emit(event::CAMERAS, &(seen,));
+        }
+    }
+
+    fn send_clock_set(&self, set: ClockSet) {
+        for namespace in [NAMESPACE_AGENTS, NAMESPACE_VIEWERS] {
+            if let Some(everybody) = self.io.of(namespace) {
+                let _ = everybody
+                    .broadcast()
+                    .emit(event::CLOCK, &set)
+                    .now_or_never();
+            }
         }
     }
 
     fn send_event(&self, message: &EventMessage) {
-        if let Some(viewers) = self.viewers() {
-            let _ = viewers
-                .broadcast()
-                .emit(event::EVENT, message)
-                .now_or_never();
+        let Some(viewers) = self.viewers() else {
+            return;
+        };
+        for socket in viewers.broadcast().sockets() {
+            let sees = |visit: Arc<Visit>| visit.grant.cameras.include(&message.event.camera);
+            if socket.extensions.get::<Arc<Visit>>().is_some_and(sees) {
+                // A socket that is full or closes needs no event.
+                let _ = socket.emit(event::EVENT, message);
+            }
         }
     }
 
@@ -80,7 +115,7 @@ impl Outbox for SocketOutbox {
         };
         for socket in viewers.within(vec![recipient.room.clone()]).sockets() {
             log::warn!("viewer {} dropped: {reason}", super::describe(&socket));
-            super::say_last_words(socket, reason);
+            super::say_last_words(socket, reason, true);
         }
     }
 }

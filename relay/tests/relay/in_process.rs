@@ -14,6 +14,7 @@ fn meta(seq: u64) -> FrameMeta {
         width: 640,
         height: 480,
         bytes: None,
+        paced: None,
         annotated: false,
     }
 }

@@ -5,6 +5,7 @@
     reason = "helpers of tests are tests"
 )]
 
+mod access;
 mod agents;
 mod archive;
 mod bounds;
@@ -12,6 +13,8 @@ mod client;
 mod flow;
 mod http;
 mod in_process;
+mod pauses;
 mod program;
+mod restart;
 mod rust_socketio_client;
 mod tutorial;

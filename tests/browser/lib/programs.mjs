@@ -22,7 +22,7 @@ function binary(variable, name) {
 }
 
 /** The programs refuse settings that they do not know, such as where the tests find them. */
-function programEnv() {
+export function programEnv() {
   const { CV_RELAY_BIN, CV_AGENT_BIN, ...env } = process.env;
   return env;
 }
@@ -33,9 +33,9 @@ class Program {
   #child;
   #name;
 
-  constructor(name, path, args) {
+  constructor(name, path, args, env = {}) {
     this.#name = name;
-    this.#child = spawn(path, args, { env: programEnv(), stdio: ['ignore', 'pipe', 'pipe'] });
+    this.#child = spawn(path, args, { env: { ...programEnv(), ...env }, stdio: ['ignore', 'pipe', 'pipe'] });
     for (const stream of [this.#child.stdout, this.#child.stderr]) {
       createInterface({ input: stream }).on('line', (line) => this.lines.push(line));
     }
@@ -78,19 +78,20 @@ class Program {
 }
 
 /** Starts the relay on a free port, or on `port` again, and waits until it listens. */
-export async function startRelay({ port = 0, args = [] } = {}) {
+export async function startRelay({ port = 0, host = '127.0.0.1', args = [], env } = {}) {
   const path = binary('CV_RELAY_BIN', 'cv-relay');
-  const relay = new Program('cv-relay', path, ['--host', '127.0.0.1', '--port', String(port), ...args]);
+  const relay = new Program('cv-relay', path, ['--host', host, '--port', String(port), ...args], env);
   const [, url] = await relay.line(/(http:\/\/127\.0\.0\.1:\d+)/);
   relay.url = `${url}/`;
   relay.port = Number(new URL(url).port);
+  relay.binary = path;
   return relay;
 }
 
 /** Starts an agent on `source`, known to the relay at `url` as `name`. */
-export function startAgent(url, { source, name, args = [] }) {
+export function startAgent(url, { source, name, args = [], env }) {
   const model = `${ROOT}models`;
   const path = binary('CV_AGENT_BIN', 'cv-agent');
   const settings = ['--source', source, '--server', url.replace(/\/$/, ''), '--name', name];
-  return new Program('cv-agent', path, [...settings, '--models-dir', model, ...args]);
+  return new Program('cv-agent', path, [...settings, '--models-dir', model, ...args], env);
 }

@@ -42,12 +42,12 @@ export const DATA_URL = 'data:image/jpeg;base64,';
 export const browserScript = (client) => path.join(here, 'node_modules',
   client === 2 ? 'socket.io-client-v2/dist/socket.io.js' : 'socket.io-client/dist/socket.io.js');
 
-/** Starts the tutorial's server; its page loads the client script that fits it. */
-export async function startServer(stack, { asyncMode = 'eventlet', host = '127.0.0.1', port, namespace } = {}) {
+/** Starts the tutorial's server; its page loads the client script that fits it. `args` are for the program. */
+export async function startServer(stack, { asyncMode = 'eventlet', host = '127.0.0.1', port, args = [], namespace } = {}) {
   port ??= await freePort();
   const script = browserScript(stack === 'pinned' ? 2 : 4);
   const server = new Process(python(stack),
-    [path.join(here, 'peers/server.py'), '--host', host, '--port', port, '--async-mode', asyncMode, '--socketio-js', script],
+    [path.join(here, 'peers/server.py'), '--host', host, '--port', port, '--async-mode', asyncMode, '--socketio-js', script, ...args],
     { name: `tutorial server (${stack}, ${asyncMode})`, namespace });
   await listening(server, port, host);
   return Object.assign(server, { port, url: `http://${host}:${port}` });

@@ -11,6 +11,7 @@ import socket
 import sys
 import threading
 import time
+from importlib.metadata import version
 
 import cv2
 import socketio
@@ -81,23 +82,27 @@ class Server:
         self.sent = 0
         self._sio = sio = socketio.Client()
 
-        @sio.on("connect", namespace=namespace)
+        @sio.on("connect", namespace="/cv")
         def connect():
             say("[INFO] Successfully connected to server.")
             self._connected.set()
 
-        @sio.on("connect_error", namespace=namespace)
+        @sio.on("connect_error", namespace="/cv")
         def connect_error(*_why):
             say("[INFO] Failed to connect to server.")
 
-        @sio.on("disconnect", namespace=namespace)
+        @sio.on("disconnect", namespace="/cv")
         def disconnect(*_why):
             say("[INFO] Disconnected from server.")
 
     def connect(self):
         say(f"[INFO] Connecting to server {self._url}...")
+        # It names /cv and sends on the default namespace, which protocol 4 joins by itself and protocol 5 does not.
+        namespaces = ["/cv"]
+        if self._namespace == "/" and int(version("python-socketio").split(".")[0]) >= 5:
+            namespaces.append("/")
         try:
-            self._sio.connect(self._url, transports=["websocket"], namespaces=[self._namespace])
+            self._sio.connect(self._url, transports=["websocket"], namespaces=namespaces)
         except socketio.exceptions.ConnectionError as error:
             sys.exit(f"[INFO] Failed to connect to server: {error}")
         self._connected.wait(10)
@@ -137,7 +142,7 @@ def main():
     parser.add_argument("--server-addr", default="localhost")
     parser.add_argument("--server-port", type=int, default=5001)
     parser.add_argument("--stream-fps", type=float, default=20.0)
-    parser.add_argument("--namespace", default="/cv")
+    parser.add_argument("--namespace", default="/", choices=["/", "/cv"], help="where it sends; it joins /cv in any case")
     parser.add_argument("--model", help="SSD model; without one nothing is detected")
     parser.add_argument("--labels")
     parser.add_argument("--clip-fps", type=float, help="rate of the clip if it does not tell")

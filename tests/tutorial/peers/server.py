@@ -18,8 +18,12 @@ def say(line):
     print(f"[INFO] {line}", flush=True)
 
 
-def build(async_mode, socketio_js):
-    """The Flask app and its SocketIO; `socketio_js` is the client script that the page loads."""
+def build(async_mode, socketio_js, namespaces):
+    """The Flask app and its SocketIO; `socketio_js` is the client script that the page loads.
+
+    `namespaces` have a handler of `cv2server`. The tutorial registers its one handler without a namespace,
+    which makes it that of the default namespace; whoever moved it to `/cv` has the other one.
+    """
     app = Flask(__name__, static_folder=None)
     socketio = SocketIO(app, async_mode=async_mode)
 
@@ -45,15 +49,13 @@ def build(async_mode, socketio_js):
         def disconnected(*_reason):
             say(f"{who} disconnected: {request.sid}")
 
-    def pass_on(namespace):
-        @socketio.on("cv2server", namespace=namespace)
-        def handle(message):
-            socketio.emit("server2web", message, namespace="/web")
+    def handle(message):
+        socketio.emit("server2web", message, namespace="/web")
 
     announce("/web", "Web client")
     announce("/cv", "CV client")
-    pass_on("/cv")
-    pass_on("/")  # where CV clients of the tutorial's first version send
+    for namespace in namespaces:
+        socketio.on("cv2server", namespace=None if namespace == "/" else namespace)(handle)
     return app, socketio
 
 
@@ -63,8 +65,9 @@ def main():
     parser.add_argument("--port", type=int, default=5001)
     parser.add_argument("--async-mode", default="eventlet", choices=["eventlet", "threading"])
     parser.add_argument("--socketio-js", type=Path, help="socket.io client script for the page")
+    parser.add_argument("--namespace", action="append", help="namespace with a handler of cv2server; may be repeated")
     args = parser.parse_args()
-    app, socketio = build(args.async_mode, args.socketio_js)
+    app, socketio = build(args.async_mode, args.socketio_js, args.namespace or ["/"])
     extra = {}
     # Werkzeug's server refuses to serve unless told that this is no production; version 4 does not ask.
     if args.async_mode == "threading" and int(version("flask-socketio").split(".")[0]) >= 5:

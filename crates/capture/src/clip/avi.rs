@@ -15,22 +15,23 @@ use super::storage::Storage;
 #[derive(Debug)]
 pub struct Avi {
     storage: Storage,
-    /// Where the next chunk is read.
+    /// Offset of the next chunk.
     at: u64,
-    /// `00dc`: digits are the stream's number. `00db` means the same for MJPEG.
+    /// Identifier of the video stream's chunks: the stream's number in `00dc`, or in `00db`, which
+    /// means the same for MJPEG.
     chunk: [u8; 2],
-    /// From the stream header, if it makes sense.
+    /// Frames per second from the stream header, if the value is plausible.
     fps: Option<f32>,
 }
 
-/// Where the first RIFF's contents begin.
+/// Offset of the first RIFF's contents.
 const BEGIN: u64 = 12;
 
-/// Chunks that may lie before the pictures; more is no AVI file but damage.
+/// Maximum number of chunks before the first frame. A file with more is damaged.
 const MAX_HEADER_CHUNKS: usize = 4096;
 
 impl Avi {
-    /// Whether a file that begins like this is an AVI file.
+    /// Whether a file that begins with `head` is an AVI file.
     pub fn is(head: &[u8]) -> bool {
         head.starts_with(b"RIFF") && head.get(8..12) == Some(b"AVI ")
     }
@@ -39,7 +40,7 @@ impl Avi {
     ///
     /// # Errors
     ///
-    /// What is wrong with the file, or an error of the file system.
+    /// Returns an error that says what is wrong with the file, or an error of the file system.
     pub fn open(storage: Storage) -> io::Result<Self> {
         let mut avi = Self {
             storage,
@@ -88,13 +89,13 @@ impl Avi {
         ))
     }
 
-    /// Frames per second by the headers.
+    /// Returns the frame rate from the headers, in frames per second.
     pub fn fps(&self) -> Option<f32> {
         self.fps
     }
 
-    /// The next picture, not yet checked; empty if the one before is to be shown again, `None` at
-    /// the end.
+    /// Reads the next JPEG, which is not checked yet. It is empty if the previous frame is to be
+    /// shown again; `None` at the end of the file.
     pub fn next(&mut self) -> io::Result<Option<Bytes>> {
         while let Some((id, payload, len)) = self.step()? {
             if id.starts_with(&self.chunk) && matches!(&id[2..], b"dc" | b"db") {
@@ -104,13 +105,13 @@ impl Avi {
         Ok(None)
     }
 
-    /// Begins again with the first picture.
+    /// Starts again with the first frame.
     pub fn rewind(&mut self) {
         self.at = BEGIN;
     }
 
-    /// Reads one chunk's header and moves on: into lists, past anything else. Its name, and where
-    /// its payload lies.
+    /// Reads the header of one chunk and moves on: into a list, past any other chunk. Returns the
+    /// chunk's name and the range of its payload.
     fn step(&mut self) -> io::Result<Option<([u8; 4], u64, u64)>> {
         loop {
             if self.at.saturating_add(8) > self.storage.len() {
@@ -141,7 +142,8 @@ fn is_mjpeg(codec: &[u8]) -> bool {
         .any(|known| codec.eq_ignore_ascii_case(known))
 }
 
-/// Some programs leave the codec to the format header; the pictures will tell.
+/// Whether a codec field is empty. Some programs name the codec only in the format header; the
+/// frames will tell.
 fn is_unnamed(codec: &[u8]) -> bool {
     codec.iter().all(|&byte| byte == 0)
 }
@@ -181,7 +183,7 @@ pub(in super::super) mod tests {
         list(b"LIST", b"strl", &[chunk(b"strh", &header)])
     }
 
-    /// An AVI file of an audio and an MJPEG stream, the latter in two RIFF parts.
+    /// Creates an AVI file with an audio and an MJPEG stream, the latter in two RIFF parts.
     pub fn avi(pictures: &[Vec<u8>], codec: &[u8; 4], rate: u32, scale: u32) -> Vec<u8> {
         let movi = |pictures: &[Vec<u8>]| {
             let chunks: Vec<_> = pictures
@@ -228,7 +230,7 @@ pub(in super::super) mod tests {
     }
 
     #[test]
-    fn every_picture_of_all_parts_is_found_twice() {
+    fn every_frame_of_all_parts_is_found_again_after_rewinding() {
         let pictures: Vec<_> = (1..6).map(|seed| jpeg(32, 16, seed)).collect();
         let mut avi = open(avi(&pictures, b"MJPG", 30_000, 1001)).unwrap();
         assert!((avi.fps().unwrap() - 29.97).abs() < 0.001);
@@ -243,13 +245,13 @@ pub(in super::super) mod tests {
     }
 
     #[test]
-    fn other_codecs_are_named() {
+    fn the_error_for_another_codec_names_it() {
         let error = open(avi(&[], b"H264", 25, 1)).unwrap_err().to_string();
         assert!(error.contains("H264") && error.contains("MJPEG"), "{error}");
     }
 
     #[test]
-    fn damaged_files_never_panic_and_end() {
+    fn damaged_files_end_without_a_panic() {
         let pictures: Vec<_> = (1..4).map(|seed| jpeg(32, 16, seed)).collect();
         let sound = avi(&pictures, b"MJPG", 25, 1);
         let mut random = fastrand::Rng::with_seed(5);

@@ -1,17 +1,19 @@
-//! Clips, pictures and folders, played over and over.
+//! Plays clips, images and folders of images in a loop.
 //!
-//! | file | rate, unless one is given |
+//! | file | frame rate, unless the user gives one |
 //! | --- | --- |
-//! | MJPEG in AVI | the one in its headers, else 25 |
+//! | MJPEG in AVI | the rate in its headers, otherwise 25 |
 //! | concatenated JPEG (`.mjpeg`, `.mjpg`) | 25: the format has none |
 //! | JPEG or PNG, several of them, a folder | 1 |
 //!
-//! What fits into 64 MiB is read, checked and (PNG) encoded once and then handed out as slices.
-//! The rest is read as it plays: one picture at a time, however long the clip is.
+//! Up to 64 MiB of the files are read, checked and (PNG) encoded once, and then delivered as slices of
+//! memory. The rest is read while it is played, one frame at a time, however long the clip is.
 
 mod avi;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzzing;
 mod playlist;
-mod png;
+pub(crate) mod png;
 mod storage;
 
 use std::path::PathBuf;
@@ -24,22 +26,22 @@ use super::error::CaptureError;
 use super::pace::Pace;
 use super::source::{Counts, Picture, Source};
 
-/// What is kept in memory of one source, in bytes.
+/// Maximum number of bytes of one source that are kept in memory.
 const MEMORY_LIMIT: u64 = 64 << 20;
 
-/// Files that are played one after the other, over and over.
+/// Files that are played one after the other, in a loop.
 pub struct ClipSource {
     playlist: Playlist,
     pace: Pace,
     fps: f32,
     description: String,
-    /// Left out because the beat was missed.
+    /// Number of frames dropped because the next one was already due.
     stale: u64,
     bad_before: u64,
 }
 
 impl ClipSource {
-    /// Opens `paths` and reads what is small; `fps` overrides the rate of the files.
+    /// Opens `paths` and reads small files into memory; `fps` overrides the rate of the files.
     pub fn open(paths: &[PathBuf], fps: Option<f32>) -> Result<Self, CaptureError> {
         Self::open_within(paths, fps, MEMORY_LIMIT)
     }
@@ -51,7 +53,8 @@ impl ClipSource {
     ) -> Result<Self, CaptureError> {
         let mut playlist = Playlist::load(paths, memory_limit)?;
         let fps = fps.unwrap_or_else(|| playlist.fps());
-        // Files without a picture are told at once; the first picture tells the size.
+        // The first frame tells the size. Reading it here reports files without a usable frame at
+        // once.
         let size = playlist.next()?.resolution;
         playlist.restart()?;
         Ok(Self {
@@ -120,7 +123,7 @@ mod tests {
         (1..=count).map(|seed| jpeg(32, 16, seed)).collect()
     }
 
-    /// What the file gives, once from memory and once read as it plays.
+    /// Plays the files for `count` frames, once from memory and once read from the files.
     fn play(paths: &[PathBuf], count: usize) -> [Vec<Bytes>; 2] {
         [MEMORY_LIMIT, 0].map(|limit| {
             let mut playlist = Playlist::load(paths, limit).unwrap();
@@ -177,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_is_shown_in_natural_order_with_png_as_jpeg() {
+    fn a_folder_is_played_in_natural_order_with_png_as_jpeg() {
         let folder = tempfile::tempdir().unwrap();
         let pictures = pictures(3);
         file(folder.path(), "10.JPG", &pictures[2]);
@@ -196,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn pictures_in_memory_are_never_copied() {
+    fn images_in_memory_are_never_copied() {
         let folder = tempfile::tempdir().unwrap();
         let path = file(folder.path(), "clip.mjpeg", &pictures(2).concat());
         let mut source = ClipSource::open(&[path], Some(240.0)).unwrap();
@@ -211,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn bad_pictures_are_left_out_and_counted() {
+    fn bad_images_are_skipped_and_counted() {
         let folder = tempfile::tempdir().unwrap();
         let mut broken = pictures(3);
         let quantization = broken[1].windows(2).position(|w| w == [0xFF, 0xDB]);
@@ -226,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_played_is_told() {
+    fn the_error_for_an_unplayable_file_says_why() {
         let folder = tempfile::tempdir().unwrap();
         let absent = folder.path().join("absent.avi");
         assert!(fails(&[absent]).contains("absent.avi"));
@@ -237,9 +240,9 @@ mod tests {
             "{message}"
         );
         let text = file(folder.path(), "a.mjpeg", b"just text");
-        assert!(fails(&[text]).contains("holds no picture"));
+        assert!(fails(&[text]).contains("contains no image"));
         let cut = file(folder.path(), "cut.jpg", &pictures(1)[0][..30]);
-        assert!(fails(&[cut]).contains("no picture"));
+        assert!(fails(&[cut]).contains("no image"));
         let empty = folder.path().join("empty");
         fs::create_dir(&empty).unwrap();
         assert!(fails(&[empty]).contains("no .jpg"));

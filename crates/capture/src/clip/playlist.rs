@@ -1,4 +1,4 @@
-//! What the files hold, one picture after the other.
+//! Reads the frames of a list of files, one after the other.
 
 use std::cmp::Ordering;
 use std::fs::{self, File};
@@ -14,21 +14,21 @@ use crate::error::CaptureError;
 use crate::jpeg::{BadPicture, Checker, Usable};
 use crate::split::{PictureReader, Splitter};
 
-/// For clips that do not tell their rate.
+/// Frame rate of clips that do not contain their rate.
 const CLIP_FPS: f32 = 25.0;
 
-/// For single pictures.
+/// Frame rate of single images.
 const PICTURE_FPS: f32 = 1.0;
 
-/// The pictures of all files, round and round.
+/// The frames of all files, played in a loop.
 #[derive(Default)]
 pub struct Playlist {
     items: Vec<Item>,
     at: usize,
     names: String,
-    /// Whether anything was usable since the beginning of the round.
+    /// Whether any frame was usable since the loop began again.
     found: bool,
-    /// Shown again where a clip says so.
+    /// The last frame, which is delivered again where a clip says so.
     last: Option<Usable>,
     checker: Checker,
     fps: Option<f32>,
@@ -38,25 +38,26 @@ pub struct Playlist {
 }
 
 enum Item {
-    /// In memory, and known to be usable.
+    /// An image in memory that has passed the checks.
     Picture(Usable),
-    /// A picture that is read when its turn comes.
+    /// An image that is read each time it is played.
     File(PathBuf),
-    /// Read as it plays.
+    /// A clip that is read while it is played.
     Clip(PathBuf, Clip),
 }
 
-/// A run of pictures.
+/// A clip: a file of many frames.
 enum Clip {
     Avi(Avi),
-    /// Concatenated JPEG in memory.
+    /// Concatenated JPEGs in memory.
     Slices(Bytes, Splitter),
-    /// Concatenated JPEG, read as it plays.
+    /// Concatenated JPEGs that are read from the file while they are played.
     Stream(PictureReader<File>),
 }
 
 impl Playlist {
-    /// Opens all files in this order, and reads up to `memory_limit` bytes of them.
+    /// Opens all files, to be played in this order, and reads up to `memory_limit` bytes of them
+    /// into memory.
     pub fn load(paths: &[PathBuf], memory_limit: u64) -> Result<Self, CaptureError> {
         let mut playlist = Self {
             names: name(paths),
@@ -75,22 +76,22 @@ impl Playlist {
         Ok(playlist)
     }
 
-    /// The rate that the files have.
+    /// Returns the frame rate of the files.
     pub fn fps(&self) -> f32 {
         self.fps.unwrap_or(PICTURE_FPS)
     }
 
-    /// Pictures that were not usable.
+    /// Number of frames that were not usable.
     pub fn bad(&self) -> u64 {
         self.bad
     }
 
-    /// Pictures that had to be repaired; those in memory count once.
+    /// Number of frames that had to be repaired. A frame in memory counts once.
     pub fn repaired(&self) -> u64 {
         self.repaired
     }
 
-    /// Begins again with the first picture.
+    /// Starts again with the first frame.
     pub fn restart(&mut self) -> Result<(), CaptureError> {
         self.at = 0;
         self.found = false;
@@ -102,7 +103,7 @@ impl Playlist {
         Ok(())
     }
 
-    /// The next usable picture.
+    /// Returns the next usable frame.
     pub fn next(&mut self) -> Result<Usable, CaptureError> {
         loop {
             let bytes = match self.items.get_mut(self.at) {
@@ -181,14 +182,14 @@ impl Playlist {
         Ok(())
     }
 
-    /// Keeps a picture in memory, if it is usable.
+    /// Keeps an image in memory, if it is usable.
     fn keep(&mut self, bytes: Result<Bytes, BadPicture>) {
         if let Some(usable) = self.check(bytes) {
             self.items.push(Item::Picture(usable));
         }
     }
 
-    /// An empty picture stands for the one before, in AVI.
+    /// Checks a frame. In AVI, an empty frame means that the previous one is shown again.
     fn check(&mut self, bytes: Result<Bytes, BadPicture>) -> Option<Usable> {
         let usable = match bytes.and_then(|bytes| self.checker.check(&bytes)) {
             Ok(usable) => usable,
@@ -209,8 +210,8 @@ impl Playlist {
         CaptureError::Unusable {
             what: self.names.clone(),
             reason: match self.last_bad {
-                Some(reason) => format!("it holds no usable picture; the last one: {reason}"),
-                None => "it holds no picture; expected JPEG, PNG, or MJPEG".into(),
+                Some(reason) => format!("it contains no usable image; the last one: {reason}"),
+                None => "it contains no image; expected JPEG, PNG, or MJPEG".into(),
             },
         }
     }
@@ -260,7 +261,7 @@ fn is_jpeg(head: &[u8]) -> bool {
     head.starts_with(&[0xFF, 0xD8, 0xFF])
 }
 
-/// PNG is encoded as JPEG; anything else passes.
+/// Encodes a PNG image as JPEG, and passes on anything else unchanged.
 fn as_jpeg(bytes: Bytes) -> Result<Bytes, BadPicture> {
     if png::is(&bytes) {
         png::to_jpeg(&bytes).map_err(|_| BadPicture::Png)
@@ -269,7 +270,7 @@ fn as_jpeg(bytes: Bytes) -> Result<Bytes, BadPicture> {
     }
 }
 
-/// The pictures of a folder in the order that a person would sort them.
+/// Lists the images of a folder in the order in which a person would sort them.
 fn pictures_in(folder: &Path) -> Result<Vec<PathBuf>, CaptureError> {
     let mut paths = fs::read_dir(folder)
         .and_then(|entries| {
@@ -282,14 +283,14 @@ fn pictures_in(folder: &Path) -> Result<Vec<PathBuf>, CaptureError> {
     if paths.is_empty() {
         return Err(CaptureError::Unusable {
             what: folder.display().to_string(),
-            reason: "this folder holds no .jpg, .jpeg or .png file".into(),
+            reason: "this folder contains no .jpg, .jpeg or .png file".into(),
         });
     }
     paths.sort_by(|a, b| natural_order(&a.to_string_lossy(), &b.to_string_lossy()));
     Ok(paths)
 }
 
-/// Compares names so that `2.jpg` comes before `10.jpg`.
+/// Compares names such that `2.jpg` comes before `10.jpg`.
 fn natural_order(a: &str, b: &str) -> Ordering {
     let (mut a, mut b) = (a, b);
     loop {
@@ -320,14 +321,14 @@ fn leading_digits(text: &str) -> &str {
     &text[..end.unwrap_or(text.len())]
 }
 
-/// What a file seems to be that we cannot play, and what can be done.
+/// Says what kind of file cannot be played, and how to convert it.
 fn not_a_clip(head: &[u8]) -> String {
     let kind = match head {
         [_, _, _, _, b'f', b't', b'y', b'p', ..] => "an MP4 or MOV file",
         [0x1A, 0x45, 0xDF, 0xA3, ..] => "a Matroska or WebM file",
         [b'G', b'I', b'F', ..] => "a GIF file",
         [] => "empty",
-        _ => "not a clip or picture",
+        _ => "not a clip or image",
     };
     format!(
         "it is {kind}; expected JPEG, PNG, concatenated JPEG (.mjpeg) or MJPEG in AVI (convert a \
@@ -370,7 +371,7 @@ mod tests {
     }
 
     #[test]
-    fn other_files_are_told_by_what_they_are() {
+    fn the_error_for_other_files_names_their_kind() {
         assert!(not_a_clip(b"\0\0\0\x20ftypisom").contains("MP4"));
         assert!(not_a_clip(b"").contains("empty"));
     }

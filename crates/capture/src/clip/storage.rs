@@ -1,4 +1,4 @@
-//! A file's bytes: in memory if it is small, else read as they are needed.
+//! The bytes of a file: in memory if the file is small, otherwise read as they are needed.
 
 use std::fs::File;
 use std::io;
@@ -9,17 +9,17 @@ use bytes::Bytes;
 
 use crate::jpeg::MAX_PICTURE_LEN;
 
-/// Where the bytes of a file are.
+/// Storage of a file's bytes.
 #[derive(Debug)]
 pub enum Storage {
-    /// All of them read, handed out as slices without a copy.
+    /// The whole file in memory. Slices of it are handed out without a copy.
     Memory(Bytes),
-    /// Read when they are asked for.
+    /// An open file and its length. Bytes are read when they are asked for.
     File(File, u64),
 }
 
 impl Storage {
-    /// Opens `path`, and reads it if it has at most `memory_limit` bytes.
+    /// Opens `path`, and reads it into memory if it has at most `memory_limit` bytes.
     pub fn open(path: &Path, memory_limit: u64) -> io::Result<Self> {
         let file = File::open(path)?;
         let len = file.metadata()?.len();
@@ -30,7 +30,7 @@ impl Storage {
         Ok(Self::Memory(whole))
     }
 
-    /// Number of bytes.
+    /// Number of bytes of the file.
     pub fn len(&self) -> u64 {
         match self {
             Self::Memory(bytes) => bytes.len() as u64,
@@ -38,8 +38,8 @@ impl Storage {
         }
     }
 
-    /// `len` bytes from `at`, fewer at the end of the file and none of what is too large for a
-    /// picture.
+    /// Returns `len` bytes from offset `at`, or fewer at the end of the file. Returns none if `len`
+    /// exceeds the maximum length of a frame.
     pub fn read(&self, at: u64, len: u64) -> io::Result<Bytes> {
         if len > MAX_PICTURE_LEN as u64 {
             return Ok(Bytes::new());
@@ -67,7 +67,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn both_kinds_give_the_same_bytes() {
+    fn both_kinds_of_storage_return_the_same_bytes() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("file");
         std::fs::write(&path, b"0123456789").unwrap();

@@ -1,54 +1,56 @@
-//! Who has which buffer: the driver, or a picture on its way.
+//! Records who owns each buffer: the driver, or a frame in flight.
 //!
-//! A picture is `Bytes` whose owner is a [`Lease`] on the dequeued buffer. When the last clone is
+//! A frame is `Bytes` whose owner is a [`Lease`] on the dequeued buffer. When the last clone is
 //! dropped, on whatever thread, the lease only marks the buffer as returned; the capture thread
-//! hands it to the driver before it waits for the next picture. So a drop never calls the kernel,
-//! cannot fail, and cannot reach a descriptor that was closed and reused meanwhile. The memory
-//! lives until the last lease is gone, even when the camera is not there any more.
+//! queues it again before it waits for the next frame. A drop therefore never calls the kernel,
+//! cannot fail, and cannot use a descriptor that was closed and reused meanwhile. The memory lives
+//! until the last lease ends, even when the camera is gone.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use bytes::Bytes;
 
-/// The kernel's own limit (`VIDEO_MAX_FRAME`), and the bits of a word.
+/// Maximum number of buffers: the kernel's own limit (`VIDEO_MAX_FRAME`), and the number of bits in
+/// a word.
 pub const MAX_BUFFERS: usize = 32;
 
-/// Buffers that the driver keeps: one that it fills, and one to go on with.
+/// Number of buffers that stay with the driver: one that it is filling, and one to continue with.
 const DRIVER_KEEPS: u32 = 2;
 
 /// The buffers of one camera.
 #[derive(Debug)]
 pub struct Buffers<M> {
     shared: Arc<Shared<M>>,
-    /// One bit for each buffer that the driver has.
+    /// One bit for each buffer: whether the driver has it.
     queued: u32,
 }
 
 #[derive(Debug)]
 struct Shared<M> {
     memory: Vec<M>,
-    /// One bit for each buffer whose lease has ended.
+    /// One bit for each buffer: whether its lease has ended.
     returned: AtomicU32,
 }
 
-/// A dequeued buffer; returned when it is dropped.
+/// Ownership of a dequeued buffer. Dropping the lease returns the buffer.
 struct Lease<M> {
     shared: Arc<Shared<M>>,
     index: u32,
     len: usize,
 }
 
-/// What became of a filled buffer.
+/// Result of [`Buffers::lend`].
 pub enum Lent {
-    /// The buffer itself, lent until the last clone is dropped.
+    /// The buffer itself, which is lent until the last clone of the bytes is dropped.
     Buffer(Bytes),
-    /// A copy, because the driver would have had too few left; queue the buffer again.
+    /// A copy, because too few buffers would have stayed with the driver. The caller must queue the
+    /// buffer again.
     Copy(Bytes),
 }
 
 impl<M: AsRef<[u8]> + Send + Sync + 'static> Buffers<M> {
-    /// None of them is with the driver yet.
+    /// Creates the account of these buffers. The driver has none of them yet.
     pub fn new(mut memory: Vec<M>) -> Self {
         memory.truncate(MAX_BUFFERS);
         Self {
@@ -60,29 +62,29 @@ impl<M: AsRef<[u8]> + Send + Sync + 'static> Buffers<M> {
         }
     }
 
-    /// How many there are.
+    /// Number of buffers.
     pub fn len(&self) -> usize {
         self.shared.memory.len()
     }
 
-    /// The driver has this one now.
+    /// Notes that the driver now has the buffer.
     pub fn queued(&mut self, index: u32) {
         self.queued |= bit(index);
     }
 
-    /// The driver has given this one back.
+    /// Notes that the driver has given the buffer back.
     pub fn dequeued(&mut self, index: u32) {
         self.queued &= !bit(index);
     }
 
-    /// What a dequeued buffer holds, for use within the capture thread.
+    /// Returns the contents of a dequeued buffer, for use within the capture thread.
     pub fn filled(&self, index: u32, len: usize) -> &[u8] {
         let memory = self.shared.memory.get(index as usize);
         let memory = memory.map_or(&[][..], AsRef::as_ref);
         memory.get(..len).unwrap_or(memory)
     }
 
-    /// Turns a dequeued buffer into a picture's bytes.
+    /// Turns a dequeued buffer into the bytes of a frame.
     pub fn lend(&self, index: u32, len: usize) -> Lent {
         let filled = self.filled(index, len);
         if self.queued.count_ones() < DRIVER_KEEPS {
@@ -95,9 +97,9 @@ impl<M: AsRef<[u8]> + Send + Sync + 'static> Buffers<M> {
         }))
     }
 
-    /// Buffers whose leases have ended since the last call: they are to be queued.
+    /// Returns the buffers whose leases have ended since the last call. The caller must queue them.
     pub fn returned(&self) -> impl Iterator<Item = u32> + use<M> {
-        // Acquire: what the lease's holder read was read before the driver writes again.
+        // Acquire: the lease's holder has finished reading before the driver writes again.
         let returned = self.shared.returned.swap(0, Ordering::Acquire);
         (0..MAX_BUFFERS as u32).filter(move |&index| returned & bit(index) != 0)
     }
@@ -140,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn a_buffer_comes_back_with_the_last_clone() {
+    fn a_buffer_is_returned_when_the_last_clone_is_dropped() {
         let mut buffers = four();
         let Lent::Buffer(picture) = lend(&mut buffers, 2) else {
             panic!("copied")
@@ -155,18 +157,18 @@ mod tests {
     }
 
     #[test]
-    fn the_driver_keeps_two_buffers() {
+    fn two_buffers_always_stay_with_the_driver() {
         let mut buffers = four();
         let lent: Vec<_> = (0..3).map(|index| lend(&mut buffers, index)).collect();
         assert!(matches!(lent[1], Lent::Buffer(_)));
         let Lent::Copy(copy) = &lent[2] else {
-            panic!("the driver starves")
+            panic!("the driver has too few buffers")
         };
         assert_eq!(*copy, [2; 5][..]);
     }
 
     #[test]
-    fn a_picture_outlives_its_camera() {
+    fn a_frame_outlives_its_camera() {
         let mut buffers = four();
         let Lent::Buffer(picture) = lend(&mut buffers, 1) else {
             panic!("copied")
@@ -176,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn lengths_and_indices_of_a_mad_driver_do_no_harm() {
+    fn invalid_lengths_and_indices_from_a_driver_do_no_harm() {
         let buffers = four();
         assert_eq!(buffers.filled(1, 99), [1; 10]);
         assert!(buffers.filled(99, 5).is_empty());

@@ -1,4 +1,4 @@
-//! Camera controls: brightness, exposure, focus and so on.
+//! Lists and sets camera controls: brightness, exposure, focus and so on.
 
 use std::io;
 
@@ -9,58 +9,58 @@ use super::sys::{
     RawControl,
 };
 
-/// A camera that lists more is taken for a broken one.
+/// Maximum number of controls. A driver that lists more is broken.
 const MAX_CONTROLS: usize = 500;
 
-/// A menu longer than this is not read to its end.
+/// Maximum number of items read from a menu.
 const MAX_MENU_ITEMS: i32 = 200;
 
-/// One thing that can be set on a camera.
+/// One control of a camera.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Control {
-    /// For `--control`, for example `white_balance_automatic`.
+    /// Name for `--control`, for example `white_balance_automatic`.
     pub name: String,
-    /// What it takes.
+    /// Values that the control accepts.
     #[serde(flatten)]
     pub kind: ControlKind,
-    /// What it is set to; absent if it cannot be read.
+    /// Current value; absent if it cannot be read.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub value: Option<i32>,
-    /// What it was made with.
+    /// Default value set by the manufacturer.
     pub default: i32,
-    /// Why it cannot be set at the moment; absent if it can.
+    /// Reason why the control cannot be set at the moment; absent if it can be set.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unavailable: Option<&'static str>,
     #[serde(skip)]
     id: u32,
 }
 
-/// Which values a control takes.
+/// Values that a control accepts.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum ControlKind {
-    /// Whole numbers.
+    /// An integer within a range.
     Integer {
-        /// Least.
+        /// Smallest value.
         minimum: i32,
-        /// Greatest.
+        /// Largest value.
         maximum: i32,
-        /// Between two values.
+        /// Distance between two values.
         step: i32,
     },
-    /// 0 or 1.
+    /// A switch: 0 or 1.
     Boolean,
-    /// One of several, by number or name.
+    /// One of several items, chosen by number or name.
     Menu {
-        /// Number and name of each.
+        /// Number and name of each item.
         items: Vec<(i32, String)>,
     },
-    /// Does something when it is set, whatever to.
+    /// A button: setting it to any value triggers an action.
     Button,
 }
 
 impl Control {
-    /// All controls that can be listed; those of a kind that one number cannot set are left out.
+    /// Lists the controls of a device. Controls that cannot be set with one number are omitted.
     pub fn list(node: &Node) -> io::Result<Vec<Self>> {
         let mut controls = Vec::new();
         let mut id = 0;
@@ -68,7 +68,8 @@ impl Control {
             let Some(raw) = node.control_after(id)? else {
                 break;
             };
-            // A driver that does not move on would keep us here for ever.
+            // Without this check, a driver that repeats an id would keep this loop running for
+            // ever.
             if raw.id <= id {
                 break;
             }
@@ -112,7 +113,7 @@ impl Control {
         Ok(Some(Self {
             name: identifier(&raw.name),
             kind,
-            // One that cannot be read is listed all the same.
+            // A control whose value cannot be read is listed all the same.
             value: readable.then(|| node.control(raw.id).ok()).flatten(),
             default: raw.default,
             unavailable,
@@ -120,11 +121,11 @@ impl Control {
         }))
     }
 
-    /// Sets the control of this name.
+    /// Sets the control called `name`.
     ///
     /// # Errors
     ///
-    /// What is wrong and what would be right, for a person to read.
+    /// Returns a sentence for a person that says what is wrong and what would be accepted.
     pub fn set(node: &Node, controls: &[Self], name: &str, value: &str) -> Result<(), String> {
         let wanted = identifier(name);
         let control = controls
@@ -150,7 +151,7 @@ impl Control {
 }
 
 impl ControlKind {
-    /// The number that stands for `text`.
+    /// Converts `text` into the number that the driver expects.
     fn parse(&self, text: &str) -> Result<i32, String> {
         let number = text.parse::<i32>().ok();
         let found = match self {
@@ -204,7 +205,8 @@ impl std::fmt::Display for ControlKind {
     }
 }
 
-/// `White Balance, Automatic` as one word, the way `v4l2-ctl` does it: `white_balance_automatic`.
+/// Turns a control's name into an identifier, as `v4l2-ctl` does: `White Balance, Automatic`
+/// becomes `white_balance_automatic`.
 fn identifier(name: &str) -> String {
     let mut word = String::new();
     for c in name.chars() {
@@ -222,7 +224,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_those_of_v4l2_ctl() {
+    fn names_match_those_of_v4l2_ctl() {
         assert_eq!(
             identifier("White Balance, Automatic"),
             "white_balance_automatic"
@@ -232,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn values_are_checked_against_what_the_camera_takes() {
+    fn values_are_checked_against_what_the_camera_accepts() {
         let integer = ControlKind::Integer {
             minimum: -10,
             maximum: 10,

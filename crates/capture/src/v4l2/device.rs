@@ -1,4 +1,4 @@
-//! Opening a camera: what it is, how it is set up, and what can be wrong with it.
+//! Opens and configures a camera, and explains what can go wrong with it.
 
 use std::fs;
 use std::io;
@@ -18,52 +18,51 @@ use crate::error::CaptureError;
 use crate::source::Wanted;
 use cv_picture::Resolution;
 
-/// Two with the driver and four on their way: to the slot, the uplink, the detector and a viewer
-/// at home.
+/// Number of buffers: two with the driver, and four for frames in flight to the slot, the uplink,
+/// the detector and a local viewer.
 const BUFFERS: u32 = 6;
 
-/// How long a device file may keep the owner that the kernel gives it, until udev has set the
-/// group that may open it.
+/// Time that udev has to set the group of a new device file; until then only root may open it.
 const UDEV_GRACE: Duration = Duration::from_secs(2);
 
-/// Most entries that are read of any list of a driver.
+/// Maximum number of entries that are read from any list of a driver.
 const MAX_LISTED: u32 = 256;
 
-/// The requests of a running camera: what tests imitate.
+/// The requests to a running camera, as a trait so that tests can replace the driver.
 pub trait Device: Send {
-    /// A mapped buffer.
+    /// Memory of a mapped buffer.
     type Memory: AsRef<[u8]> + Send + Sync + 'static;
 
-    /// Waits until a buffer is filled.
+    /// Waits at most `timeout` until a buffer is filled.
     fn wait(&mut self, timeout: Duration) -> io::Result<Readiness>;
 
-    /// Takes a filled buffer; `None` if there is none.
+    /// Takes a filled buffer from the driver; `None` if there is none.
     fn dequeue(&mut self) -> io::Result<Option<Filled>>;
 
-    /// Gives a buffer back to be filled.
+    /// Hands a buffer to the driver, which will fill it.
     fn queue(&mut self, index: u32) -> io::Result<()>;
 }
 
-/// A started camera.
+/// A camera that is streaming.
 #[derive(Debug)]
 pub struct Camera {
     node: Node,
 }
 
-/// What a started camera delivers.
+/// Configuration of a camera that is streaming.
 #[derive(Clone, Debug)]
 pub struct Setup {
-    /// The device file.
+    /// Path of the device file.
     pub device: PathBuf,
-    /// The camera's own name.
+    /// Name of the camera, as its driver reports it.
     pub card: String,
-    /// Pixel format.
+    /// Pixel format that the camera delivers.
     pub fourcc: Fourcc,
-    /// Size of the pictures.
+    /// Size of the frames.
     pub resolution: Resolution,
-    /// Rate, if the driver says.
+    /// Frames per second, if the driver reports the rate.
     pub fps: Option<f32>,
-    /// For pictures that are not JPEG already.
+    /// How to encode the frames; `None` if the camera delivers JPEG.
     pub raw: Option<RawFormat>,
 }
 
@@ -131,8 +130,8 @@ impl Camera {
 
 impl Drop for Camera {
     fn drop(&mut self) {
-        // Pictures on their way keep their buffers mapped, and a mapping keeps the device file
-        // open. Stopping and giving the buffers back is what frees the camera for the next start.
+        // Frames in flight keep their buffers mapped, and a mapping keeps the device file open.
+        // Stopping the stream and releasing the buffers makes the camera free for the next start.
         // Both fail when the camera is gone, and then there is nothing left to stop.
         for result in [self.node.stop(), self.node.release_buffers()] {
             if let Err(error) = result {
@@ -158,7 +157,7 @@ impl Device for Camera {
     }
 }
 
-/// Opens a device that captures pictures, or says what else it is.
+/// Opens a device that captures video; the error says what else the device is.
 pub fn open(device: &Path) -> Result<(Node, Identity), CaptureError> {
     let (node, identity) = open_any(device)?;
     let what = match identity.caps {
@@ -226,7 +225,8 @@ pub fn open_any(device: &Path) -> Result<(Node, Identity), CaptureError> {
     }
 }
 
-/// Every mode; ranges of sizes with their rates at `size` or what is nearest to it.
+/// Lists every mode. For a range of sizes, the rates are listed at `size` or the nearest size to
+/// it.
 pub fn list_modes(node: &Node, size: Resolution) -> io::Result<Modes> {
     let mut modes = Modes::default();
     for index in 0..MAX_LISTED {
@@ -260,7 +260,8 @@ fn list_sizes(node: &Node, fourcc: [u8; 4], size: Resolution) -> io::Result<Vec<
         }
     }
     if found.is_empty() {
-        // The driver does not list sizes; it will say what it makes of the one we ask for.
+        // The driver lists no sizes. It will answer the request for `size` with the nearest size it
+        // has.
         found.push(Sizes::Range {
             min: resolution((16, 16)),
             max: resolution((16_384, 16_384)),
@@ -294,7 +295,8 @@ fn list_intervals(node: &Node, fourcc: [u8; 4], size: Resolution) -> io::Result<
     Ok(found)
 }
 
-/// `None` if the driver chose a format that we cannot use; inside, how raw pictures are encoded.
+/// Returns how to encode frames of the negotiated format; the inner `None` stands for JPEG, the
+/// outer one for a format that the agent cannot use.
 fn raw_format(negotiated: &Negotiated) -> Option<Option<RawFormat>> {
     let resolution = Resolution {
         width: negotiated.width,
@@ -311,7 +313,8 @@ fn raw_format(negotiated: &Negotiated) -> Option<Option<RawFormat>> {
     })
 }
 
-/// Many drivers have one rate only and no request for it: that is no reason not to use them.
+/// Sets the frame rate, and returns the rate that the driver keeps. Many drivers have only one rate
+/// and no request for it, so a refusal is not an error.
 fn set_rate(node: &Node, mode: &Mode, wanted_fps: f32) -> Option<f32> {
     let interval = mode
         .interval
@@ -319,7 +322,7 @@ fn set_rate(node: &Node, mode: &Mode, wanted_fps: f32) -> Option<f32> {
     match node.set_interval((interval.numerator, interval.denominator)) {
         Ok((numerator, denominator)) => Interval::new(numerator, denominator).fps(),
         Err(error) => {
-            log::debug!("the driver does not take a rate: {error}");
+            log::debug!("the driver does not accept a frame rate: {error}");
             None
         }
     }
@@ -345,7 +348,7 @@ fn set_controls(
     Ok(())
 }
 
-/// What a failed request means.
+/// Turns the error of a failed request into what it means for the user.
 fn refused(device: &Path, step: &str, source: io::Error) -> CaptureError {
     let device = device.to_path_buf();
     match source.raw_os_error() {
@@ -366,7 +369,7 @@ fn refused(device: &Path, step: &str, source: io::Error) -> CaptureError {
     }
 }
 
-/// Video devices have the major number 81.
+/// Whether a file is a video device: its major number is 81.
 fn is_video_device(metadata: &fs::Metadata) -> bool {
     metadata.file_type().is_char_device() && libc::major(metadata.rdev()) == 81
 }
@@ -376,7 +379,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_device_that_is_not_there_is_worth_waiting_for() {
+    fn a_missing_device_is_a_transient_error() {
         let error = open(Path::new("/dev/video-of-nobody")).err().unwrap();
         assert!(matches!(error, CaptureError::NoCamera { .. }), "{error}");
         assert!(error.is_transient());

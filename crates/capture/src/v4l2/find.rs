@@ -1,24 +1,26 @@
-//! Which cameras are there, and which of them is the one that was there before.
+//! Lists the cameras that are present, and finds the camera that was open before.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use serde::{Deserialize, Serialize};
+
 use super::sys::{self, Identity, Node};
 
-/// What tells a camera from others when its device files have new numbers.
+/// Recognizes a camera after its device files have been numbered anew.
 ///
 /// They do get new ones: a picture that is still on its way when the cable is pulled keeps the old
 /// number in use until it is dropped.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Fingerprint {
-    /// Under `/dev/v4l/by-id`: it names the model and the serial number. udev makes it a moment
-    /// after the device file, so it may be unknown.
+    /// Path under `/dev/v4l/by-id`, which names the model and the serial number. udev creates it a
+    /// moment after the device file, so it may be unknown.
     stable_name: Option<PathBuf>,
     identity: Identity,
 }
 
 impl Fingerprint {
-    /// Of a camera that is there.
+    /// Reads the fingerprint of a camera that is present.
     pub fn of(device: &Path) -> Option<Self> {
         Some(Self {
             stable_name: stable_name(device),
@@ -26,7 +28,7 @@ impl Fingerprint {
         })
     }
 
-    /// What is known of the camera now, with what was known of it before.
+    /// Completes this fingerprint with what an earlier fingerprint of the same camera knows.
     #[must_use]
     pub fn with_earlier(mut self, earlier: Option<Self>) -> Self {
         let earlier = earlier.filter(|earlier| earlier.identity == self.identity);
@@ -36,7 +38,8 @@ impl Fingerprint {
         self
     }
 
-    /// Where this camera is now: by its stable name, or the same model at the same socket.
+    /// Returns the current device of this camera: the one with the same stable name, or else the
+    /// same model at the same USB socket.
     pub fn find(&self) -> Option<PathBuf> {
         let by_name = self.stable_name.clone().filter(|name| name.exists());
         by_name.or_else(|| {
@@ -49,7 +52,7 @@ impl Fingerprint {
     }
 }
 
-/// Every `/dev/video*`, by number.
+/// Lists every `/dev/video*`, sorted by number.
 pub fn nodes() -> Vec<PathBuf> {
     let Ok(entries) = fs::read_dir("/dev") else {
         return Vec::new();
@@ -72,8 +75,8 @@ pub fn nodes() -> Vec<PathBuf> {
         .collect()
 }
 
-/// The name under `/dev/v4l/by-id` that is the same wherever and whenever the camera is plugged
-/// in; `None` for cameras that have no such name.
+/// Returns the path under `/dev/v4l/by-id`, which stays the same wherever and whenever the camera
+/// is plugged in; `None` for a camera that has no such path.
 pub fn stable_name(device: &Path) -> Option<PathBuf> {
     let device = fs::canonicalize(device).ok()?;
     let mut names: Vec<PathBuf> = fs::read_dir("/dev/v4l/by-id")
@@ -86,7 +89,7 @@ pub fn stable_name(device: &Path) -> Option<PathBuf> {
     names.into_iter().next()
 }
 
-/// The cameras that are there, for messages: `/dev/video0 (HD Webcam)`.
+/// Lists the cameras that are present, as messages show them: `/dev/video0 (HD Webcam)`.
 pub fn present() -> Vec<String> {
     cameras()
         .into_iter()
@@ -94,7 +97,7 @@ pub fn present() -> Vec<String> {
         .collect()
 }
 
-/// Every device that captures pictures and may be opened.
+/// Lists every device that captures video and that the agent may open.
 fn cameras() -> Vec<(PathBuf, Identity)> {
     nodes()
         .into_iter()
@@ -107,7 +110,7 @@ fn cameras() -> Vec<(PathBuf, Identity)> {
         .collect()
 }
 
-/// Which other program has the device open, as far as `/proc` tells us.
+/// Returns the other program that has the device open, as far as `/proc` shows it.
 pub fn user_of(device: &Path) -> Option<String> {
     let device = fs::canonicalize(device).ok()?;
     let own = std::process::id().to_string();
@@ -124,13 +127,13 @@ pub fn user_of(device: &Path) -> Option<String> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::thread;
     use std::time::{Duration, Instant};
 
     use super::*;
 
-    fn fingerprint(card: &str, stable_name: Option<&Path>) -> Fingerprint {
+    pub fn fingerprint(card: &str, stable_name: Option<&Path>) -> Fingerprint {
         Fingerprint {
             stable_name: stable_name.map(PathBuf::from),
             identity: Identity {
@@ -143,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn a_camera_is_found_by_its_name_while_that_is_there() {
+    fn a_camera_is_found_by_its_stable_name_while_that_exists() {
         let file = tempfile::NamedTempFile::new().unwrap();
         let camera = fingerprint("no such camera", Some(file.path()));
         assert_eq!(camera.find().as_deref(), Some(file.path()));
@@ -152,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_udev_has_not_made_yet_is_not_forgotten() {
+    fn a_stable_name_known_earlier_is_kept_until_udev_creates_it_again() {
         let named = fingerprint("a", Some(Path::new("/dev/v4l/by-id/a")));
         let again = fingerprint("a", None).with_earlier(Some(named.clone()));
         assert_eq!(again.stable_name, named.stable_name);
@@ -161,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn the_program_that_has_a_device_is_named() {
+    fn the_program_that_has_a_device_open_is_named() {
         let file = tempfile::NamedTempFile::new().unwrap();
         assert_eq!(user_of(file.path()), None);
         let mut child = std::process::Command::new("cat")
@@ -170,7 +173,7 @@ mod tests {
             .spawn()
             .unwrap();
         let expected = format!("cat (process {})", child.id());
-        // The name is that of the test until the child has become `cat`.
+        // The child's name is that of the test until the child has become `cat`.
         let deadline = Instant::now() + Duration::from_secs(10);
         while user_of(file.path()).as_ref() != Some(&expected) {
             assert!(Instant::now() < deadline);

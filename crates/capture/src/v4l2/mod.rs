@@ -1,13 +1,14 @@
-//! Cameras that the kernel drives: V4L2.
+//! Captures from the cameras that the kernel drives: V4L2.
 //!
-//! [`sys`] talks to the kernel, [`device`] opens and sets up a camera, [`mode`] chooses what it is
-//! to deliver, [`buffers`] keeps account of who has which buffer, and [`CameraSource`] turns filled
-//! buffers into pictures. Everything but the first two is tested without a camera.
+//! [`sys`] talks to the kernel, [`device`] opens and configures a camera, [`mode`] chooses the
+//! format, size and rate, [`buffers`] records who has which buffer, and [`CameraSource`] turns
+//! filled buffers into frames. All modules except the first two are tested without a camera.
 
 mod buffers;
 mod control;
 mod device;
 mod find;
+mod memory;
 mod mode;
 mod raw;
 mod sys;
@@ -21,6 +22,7 @@ use cv_protocol::Timestamp;
 pub use self::control::Control;
 pub use self::device::{list_modes, open};
 pub use self::find::{Fingerprint, nodes, stable_name};
+pub use self::memory::Memory;
 pub use self::mode::{FormatModes, Fourcc, Interval, Intervals, Modes, SizeModes, Sizes};
 
 use self::buffers::{Buffers, Lent};
@@ -31,18 +33,19 @@ use super::jpeg::{BadPicture, Checker, Usable};
 use super::silence::Silence;
 use super::source::{Counts, Picture, Source, Wanted};
 
-/// How long a camera may be silent: the slowest mode of a webcam makes a picture a second, and the
-/// first one takes up to three.
+/// Time without a frame after which a camera counts as silent. The slowest mode of a webcam
+/// delivers one frame a second, and its first frame takes up to three seconds.
 const SILENCE: Duration = Duration::from_secs(5);
 
-/// Stamps that are older than this, or of the future, are not those of the monotonic clock.
+/// Maximum age of a driver's timestamp. One that is older, or in the future, is not from the
+/// monotonic clock.
 const OLDEST_STAMP: Duration = Duration::from_secs(10);
 
 /// Opens and starts a camera.
 ///
 /// # Errors
 ///
-/// [`CaptureError`], which names the device.
+/// Returns a [`CaptureError`] that names the device.
 pub fn start(device: &Path, wanted: &Wanted) -> Result<Box<dyn Source>, CaptureError> {
     let (camera, memory, setup) = Camera::start(device, wanted)?;
     Ok(Box::new(CameraSource::new(camera, memory, setup)))
@@ -57,12 +60,12 @@ pub struct CameraSource<D: Device> {
     silence: Silence,
     counts: Counts,
     last_sequence: Option<u32>,
-    /// Lost, stale and bad since the last picture.
+    /// Number of frames that were lost or dropped (stale or bad) since the last delivered frame.
     skipped: u64,
 }
 
 impl<D: Device> CameraSource<D> {
-    /// All of `memory` is with the driver.
+    /// Creates the source of a started camera whose buffers are all with the driver.
     fn new(device: D, memory: Vec<D::Memory>, setup: Setup) -> Self {
         let mut buffers = Buffers::new(memory);
         (0..buffers.len() as u32).for_each(|index| buffers.queued(index));
@@ -78,10 +81,10 @@ impl<D: Device> CameraSource<D> {
         }
     }
 
-    /// Dequeues until nothing is left, and keeps the newest.
+    /// Dequeues until no filled buffer is left, and keeps the newest one.
     fn dequeue_newest(&mut self) -> io::Result<Option<Filled>> {
         let mut newest: Option<Filled> = None;
-        // No more than there are, so that a fast driver cannot keep us here.
+        // The loop takes no more buffers than there are, so a fast driver cannot keep it running.
         for _ in 0..self.buffers.len() {
             let Some(filled) = self.device.dequeue()? else {
                 break;
@@ -106,8 +109,9 @@ impl<D: Device> CameraSource<D> {
         Ok(newest)
     }
 
-    /// Follows the driver's sequence numbers. A few pictures out of order are seen when a camera
-    /// is pulled out; a driver that does not count leaves the number as it is.
+    /// Follows the driver's sequence numbers, and returns whether a frame is newer than the last
+    /// one. Drivers deliver a few frames out of order when a camera is unplugged; a driver that
+    /// does not count leaves the number unchanged.
     fn is_newer(&mut self, sequence: u32) -> bool {
         let Some(last) = self.last_sequence else {
             self.last_sequence = Some(sequence);
@@ -204,7 +208,7 @@ impl<D: Device> CameraSource<D> {
                             return Ok(Some(picture));
                         }
                     }
-                    // The kernel says why with the next request, mostly.
+                    // The next request usually returns the reason for the fault.
                     None if readiness == Readiness::Fault => {
                         return Err(io::Error::other("the driver reports a fault"));
                     }
@@ -223,8 +227,9 @@ impl<D: Device> Source for CameraSource<D> {
         match self.next_picture(timeout) {
             Ok(Some(picture)) => Ok(Some(picture)),
             Ok(None) => self.silence.check().map(|()| None),
-            // ENODEV with a poll before it, EINVAL where a request waited: the cable was pulled.
-            // EIO and the rest: the driver gave up. Opening anew is the answer to all of them.
+            // ENODEV (after a poll) or EINVAL (where a request was waiting) means that the cable
+            // was pulled. EIO and the others mean that the driver gave up. Reopening the camera is
+            // the answer to all of them.
             Err(source) => Err(CaptureError::Lost {
                 what: self.setup.device.display().to_string(),
                 source,
@@ -258,7 +263,7 @@ impl<D: Device> Source for CameraSource<D> {
     }
 }
 
-/// A driver's stamp by the clock that the wire uses.
+/// Converts a driver's monotonic timestamp to the clock that messages use.
 fn epoch_time(monotonic: Option<Duration>) -> Timestamp {
     let age = monotonic
         .and_then(|stamp| monotonic_now().checked_sub(stamp))

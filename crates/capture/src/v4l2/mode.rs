@@ -1,15 +1,16 @@
-//! Which of a camera's modes to use.
+//! Chooses which of a camera's modes to use.
 
 use std::fmt;
 
 use cv_picture::Resolution;
 
-/// Four characters that name a pixel format.
+/// Four characters that name a pixel format, for example `MJPG`.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Fourcc(pub [u8; 4]);
 
 impl Fourcc {
-    /// How the pictures of this format become JPEG; `None` if they cannot.
+    /// Returns how frames of this format lie in a buffer; `None` if the agent cannot turn them into
+    /// JPEG.
     pub fn layout(self) -> Option<Layout> {
         match &self.0 {
             b"MJPG" | b"JPEG" => Some(Layout::Jpeg),
@@ -32,35 +33,35 @@ impl fmt::Debug for Fourcc {
     }
 }
 
-/// How a picture lies in a buffer.
+/// Layout of a frame in a buffer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Layout {
-    /// As it is to be sent.
+    /// A JPEG, which is sent unchanged.
     Jpeg,
     /// Y0 U Y1 V: two pixels in four bytes.
     Yuyv,
-    /// U Y0 V Y1.
+    /// U Y0 V Y1: two pixels in four bytes.
     Uyvy,
 }
 
 impl Layout {
-    /// Formats that need encoding come after those that do not.
+    /// Whether frames of this layout must be encoded. Such formats rank behind JPEG.
     fn is_raw(self) -> bool {
         self != Self::Jpeg
     }
 }
 
-/// Time from one picture to the next, in seconds.
+/// Time from one frame to the next, as a fraction of seconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Interval {
-    /// Above the line.
+    /// Numerator of the fraction.
     pub numerator: u32,
-    /// Below the line.
+    /// Denominator of the fraction.
     pub denominator: u32,
 }
 
 impl Interval {
-    /// For a wanted rate, to a thousandth.
+    /// Returns the interval for a frame rate, which is rounded to a thousandth.
     pub fn of_fps(fps: f32) -> Self {
         let denominator = (fps * 1000.0).round().clamp(1.0, 1e9) as u32;
         if denominator.is_multiple_of(1000) {
@@ -70,7 +71,7 @@ impl Interval {
         }
     }
 
-    /// `numerator / denominator` seconds.
+    /// Creates an interval of `numerator / denominator` seconds.
     pub fn new(numerator: u32, denominator: u32) -> Self {
         Self {
             numerator,
@@ -78,50 +79,51 @@ impl Interval {
         }
     }
 
-    /// Frames per second; `None` if the driver wrote nonsense.
+    /// Returns the rate in frames per second; `None` if the driver gave an impossible interval.
     pub fn fps(self) -> Option<f32> {
         (self.numerator > 0 && self.denominator > 0)
             .then(|| (f64::from(self.denominator) / f64::from(self.numerator)) as f32)
     }
 }
 
-/// Everything that a camera lists.
+/// All modes that a camera lists.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Modes {
-    /// One for each pixel format.
+    /// Modes of each pixel format.
     pub formats: Vec<FormatModes>,
 }
 
 /// The modes of one pixel format.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FormatModes {
-    /// Its name.
+    /// Code of the pixel format.
     pub fourcc: Fourcc,
-    /// The driver's words for it.
+    /// Description of the pixel format, as the driver gives it.
     pub description: String,
-    /// What it can be had in.
+    /// Sizes that the camera offers in this format.
     pub sizes: Vec<SizeModes>,
 }
 
-/// One size, or a range of sizes.
+/// One size or a range of sizes, with the intervals offered for it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SizeModes {
-    /// Which sizes.
+    /// The size or range of sizes.
     pub sizes: Sizes,
-    /// How often, at the only or greatest of these sizes; empty if the driver does not say.
+    /// Intervals offered at this size, or at the largest size of the range; empty if the driver
+    /// lists none.
     pub intervals: Vec<Intervals>,
 }
 
 /// Sizes that a camera offers.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Sizes {
-    /// This one.
+    /// A single size.
     One(Resolution),
-    /// All from the least to the greatest in steps.
+    /// All sizes from `min` to `max`, in steps.
     Range {
-        /// Least.
+        /// Smallest size.
         min: Resolution,
-        /// Greatest.
+        /// Largest size.
         max: Resolution,
         /// Steps of width and height.
         step: Resolution,
@@ -131,28 +133,29 @@ pub enum Sizes {
 /// Intervals that a camera offers.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Intervals {
-    /// This one.
+    /// A single interval.
     One(Interval),
-    /// All from the shortest to the longest.
+    /// All intervals from the shortest to the longest.
     Range(Interval, Interval),
 }
 
-/// What to ask the driver for.
+/// The mode to request from the driver.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Mode {
     /// Pixel format.
     pub fourcc: Fourcc,
-    /// Picture size.
+    /// Size of the frames.
     pub resolution: Resolution,
-    /// Time between pictures; `None` if the driver does not list any.
+    /// Time between frames; `None` if the driver lists no intervals.
     pub interval: Option<Interval>,
 }
 
 impl Modes {
-    /// The mode that fits best; `None` if no format can be used.
+    /// Returns the mode that fits best; `None` if the agent can use none of the formats.
     ///
-    /// In this order: a size within `max_size` (else the smallest there is), JPEG rather than raw,
-    /// the wanted rate (else the highest), the largest size, the rate nearest to the wanted one.
+    /// The criteria, in this order: a size within `max_size` (otherwise the smallest size), JPEG
+    /// rather than raw, the wanted rate (otherwise the highest), the largest size, the rate nearest
+    /// to the wanted one.
     pub fn choose(&self, max_size: Resolution, fps: f32) -> Option<Mode> {
         let mut best: Option<(Rank, Mode)> = None;
         for format in &self.formats {
@@ -177,16 +180,16 @@ impl Modes {
     }
 }
 
-/// Higher is better, from the first field to the last.
+/// Rank of a mode. The fields are compared from first to last; higher is better.
 #[derive(PartialEq, PartialOrd)]
 struct Rank {
     fits: bool,
     jpeg: bool,
-    /// The rate, as far as it counts: more than wanted is no better than wanted.
+    /// The mode's frame rate, limited to the wanted rate: a higher one is no better.
     reached_fps: f32,
-    /// Negative for sizes that do not fit.
+    /// Number of pixels; negative for sizes that exceed the maximum.
     pixels: i64,
-    /// How far above the wanted rate, negative.
+    /// Negated distance by which the rate exceeds the wanted one.
     nearness: f32,
 }
 
@@ -212,10 +215,10 @@ impl Rank {
     }
 }
 
-/// A rate this much below the wanted one still counts as that one.
+/// Fraction of the wanted rate from which a rate counts as reaching it.
 const NEARLY: f32 = 0.98;
 
-/// The slowest of those that reach the wanted rate, else the fastest.
+/// Returns the slowest interval that reaches the wanted rate, otherwise the fastest one.
 fn choose_interval(offered: &[Intervals], fps: f32) -> Option<Interval> {
     let candidates = offered.iter().map(|offered| match *offered {
         Intervals::One(interval) => interval,
@@ -240,7 +243,7 @@ fn choose_interval(offered: &[Intervals], fps: f32) -> Option<Interval> {
 }
 
 impl Sizes {
-    /// The greatest that is not larger than `max_size`, or the least.
+    /// Returns the largest size that is not larger than `max_size`, otherwise the smallest one.
     pub fn nearest(self, max_size: Resolution) -> Resolution {
         match self {
             Self::One(resolution) => resolution,
@@ -258,7 +261,7 @@ fn nearest(min: u32, max: u32, step: u32, wanted: u32) -> u32 {
 }
 
 impl fmt::Display for Modes {
-    /// `MJPG (Motion-JPEG) 640x480, 1280x720; H264 1920x1080`
+    /// Lists the modes, for example `MJPG (Motion-JPEG) 640x480, 1280x720; H264 1920x1080`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.formats.is_empty() {
             return f.write_str("no format at all");
@@ -311,7 +314,7 @@ pub mod tests {
         }
     }
 
-    /// What a Logitech C920 lists, shortened.
+    /// Modes of a Logitech C920, shortened.
     pub fn webcam() -> Modes {
         let fast = [(1, 30), (1, 24), (1, 20), (1, 15), (1, 10), (2, 15), (1, 5)];
         Modes {
@@ -358,7 +361,7 @@ pub mod tests {
     }
 
     #[test]
-    fn the_nearest_size_is_not_larger_than_wanted() {
+    fn the_chosen_size_is_the_largest_within_the_maximum() {
         assert_eq!(
             chosen(&webcam(), "1000x700", 30.0),
             "MJPG 640x480 Some(30.0)"
@@ -370,7 +373,7 @@ pub mod tests {
     }
 
     #[test]
-    fn raw_is_taken_if_only_that_fits() {
+    fn a_raw_format_is_taken_if_only_that_fits() {
         assert_eq!(
             chosen(&webcam(), "400x300", 30.0),
             "YUYV 320x240 Some(30.0)"
@@ -378,14 +381,14 @@ pub mod tests {
     }
 
     #[test]
-    fn the_smallest_is_taken_if_none_fits() {
+    fn the_smallest_size_is_taken_if_none_fits() {
         let mut modes = webcam();
         modes.formats.retain(|format| format.fourcc.0 == *b"MJPG");
         assert_eq!(chosen(&modes, "320x240", 30.0), "MJPG 640x360 Some(30.0)");
     }
 
     #[test]
-    fn a_rate_between_two_takes_the_faster() {
+    fn between_two_rates_the_faster_one_is_taken() {
         assert_eq!(
             chosen(&webcam(), "640x480", 22.0),
             "MJPG 640x480 Some(24.0)"
@@ -399,7 +402,7 @@ pub mod tests {
     }
 
     #[test]
-    fn the_rate_counts_more_than_the_size() {
+    fn the_rate_matters_more_than_the_size() {
         let mut modes = webcam();
         modes.formats.retain(|format| format.fourcc.0 == *b"YUYV");
         assert_eq!(chosen(&modes, "1280x720", 30.0), "YUYV 640x480 Some(30.0)");
@@ -407,7 +410,7 @@ pub mod tests {
     }
 
     #[test]
-    fn odd_intervals_count_as_what_they_nearly_are() {
+    fn an_interval_that_nearly_reaches_the_rate_counts_as_reaching_it() {
         let modes = Modes {
             formats: vec![format(
                 b"MJPG",
@@ -424,7 +427,7 @@ pub mod tests {
     }
 
     #[test]
-    fn ranges_are_met_within_their_steps() {
+    fn the_size_chosen_from_a_range_is_a_multiple_of_its_steps() {
         let modes = Modes {
             formats: vec![format(
                 b"YUYV",
@@ -453,7 +456,7 @@ pub mod tests {
     }
 
     #[test]
-    fn a_driver_that_lists_no_rates_is_taken_at_its_word() {
+    fn a_driver_that_lists_no_rates_can_be_used() {
         let modes = Modes {
             formats: vec![format(b"MJPG", vec![one("640x480", &[])])],
         };
@@ -461,7 +464,7 @@ pub mod tests {
     }
 
     #[test]
-    fn a_camera_without_usable_format_has_no_mode() {
+    fn a_camera_without_a_usable_format_has_no_mode() {
         let mut modes = webcam();
         modes.formats.retain(|format| format.fourcc.0 == *b"H264");
         assert_eq!(modes.choose(size("640x480"), 30.0), None);

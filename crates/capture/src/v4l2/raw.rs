@@ -1,28 +1,29 @@
-//! Uncompressed pictures, encoded as JPEG once.
+//! Encodes the frames of cameras that deliver uncompressed pixels as JPEG.
 
 use bytes::Bytes;
 
 use super::mode::Layout;
 use cv_picture::{EncodingError, Resolution, encode_ycbcr};
 
-/// What webcams themselves mostly use.
+/// JPEG quality of the encoded frames: what most webcams use themselves.
 const QUALITY: u8 = 80;
 
-/// How the pixels of a camera's raw pictures lie in memory.
+/// Memory layout of a camera's raw frames.
 #[derive(Clone, Debug)]
 pub struct RawFormat {
     layout: Layout,
     resolution: Resolution,
     stride: usize,
-    /// From the camera's range of Y, and of U and V, to that of JPEG.
+    /// Table from the camera's range of Y to that of JPEG; `chroma` does the same for U and V.
     luma: [u8; 256],
     chroma: [u8; 256],
 }
 
 impl RawFormat {
-    /// `stride` is the bytes from one row to the next; 0 if the driver does not say.
+    /// Creates the description of a raw format. `stride` is the number of bytes from one row to the
+    /// next; 0 if the driver does not report it.
     ///
-    /// Cameras mostly deliver Y from 16 to 235 and U and V from 16 to 240 (BT.601); JPEG uses the
+    /// Most cameras deliver Y from 16 to 235 and U and V from 16 to 240 (BT.601); JPEG uses the
     /// full range of a byte.
     pub fn new(layout: Layout, resolution: Resolution, stride: u32, full_range: bool) -> Self {
         let table = |low: f32, span: f32, zero: f32| {
@@ -44,15 +45,15 @@ impl RawFormat {
         }
     }
 
-    /// Bytes of a whole picture; the last row may be without padding.
+    /// Number of bytes of a complete frame. The last row may lack its padding.
     pub fn len(&self) -> usize {
         let rows = (self.resolution.height as usize).saturating_sub(1);
         self.stride * rows + self.resolution.width as usize * 2
     }
 
-    /// Encodes a picture, which must be whole.
+    /// Encodes a frame, which must be complete.
     pub fn encode(&self, raw: &[u8]) -> Result<Bytes, EncodingError> {
-        // A raw picture is at least four times as large as its JPEG.
+        // A raw frame is at least four times as large as its JPEG.
         let mut jpeg = Vec::with_capacity(self.len() / 4);
         let side = |pixels: u32| u16::try_from(pixels).unwrap_or(u16::MAX);
         let (width, height) = (side(self.resolution.width), side(self.resolution.height));
@@ -66,7 +67,7 @@ impl RawFormat {
     /// Appends one row of `width` pixels to the planes of Y, U and V.
     fn fill_row(&self, row: &[u8], width: usize, [luma, u, v]: [&mut Vec<u8>; 3]) {
         let len = luma.len() + width;
-        // Two pixels share U and V; of an odd width the last pair is half outside.
+        // Two pixels share U and V. If the width is odd, the last pair lies half outside the image.
         for (pair, &[a, b, c, d]) in row.as_chunks().0.iter().take(width.div_ceil(2)).enumerate() {
             let [y0, u0, y1, v0] = match self.layout {
                 Layout::Uyvy => [b, a, d, c],
@@ -78,7 +79,8 @@ impl RawFormat {
                 v.push(self.chroma[usize::from(v0)]);
             }
         }
-        // Rows that the driver cut short are grey, so that the encoder has its pixels.
+        // Missing pixels of a truncated row are filled with grey, because the encoder needs every
+        // pixel.
         luma.resize(len, 0);
         u.resize(len, 128);
         v.resize(len, 128);
@@ -109,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn colours_come_out_right_in_every_layout() {
+    fn colours_are_preserved_in_every_layout() {
         // Red in BT.601: Y 81, U 90, V 240.
         for (layout, four) in [
             (Layout::Yuyv, [81, 90, 81, 240]),
@@ -127,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn padding_between_rows_is_left_out() {
+    fn padding_between_rows_is_skipped() {
         let format = RawFormat::new(Layout::Yuyv, SIZE, 80, false);
         let mut row = [235, 128, 235, 128].repeat(16);
         row.resize(80, 16);
@@ -141,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn odd_widths_and_short_rows_do_no_harm() {
+    fn odd_widths_and_short_rows_are_encoded() {
         let odd = Resolution {
             width: 33,
             height: 17,

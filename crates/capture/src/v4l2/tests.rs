@@ -1,4 +1,4 @@
-//! A camera that does what it is told, and what then comes out.
+//! Tests of [`CameraSource`] with a fake camera that follows a script.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
@@ -14,11 +14,11 @@ const SOON: Duration = Duration::from_secs(5);
 
 #[derive(Clone, Copy, Debug)]
 enum Event {
-    /// This buffer is filled, with so many bytes.
+    /// The driver fills this buffer with `len` bytes.
     Filled { index: u32, sequence: u32, len: u32 },
-    /// The same, but the driver knows that it is damaged.
+    /// The driver fills this buffer, and marks its contents as damaged.
     Damaged { index: u32, sequence: u32 },
-    /// Nothing more is filled yet.
+    /// No further buffer is filled yet.
     Pause,
     /// The cable is pulled.
     Unplugged,
@@ -30,7 +30,7 @@ struct Script {
     queued: Vec<u32>,
 }
 
-/// The driver's side.
+/// A fake driver, which follows the script.
 #[derive(Clone, Default)]
 struct Fake(Arc<Mutex<Script>>);
 
@@ -39,7 +39,7 @@ impl Fake {
         self.0.lock().unwrap().events.extend(events);
     }
 
-    /// Buffers that came back since the last call.
+    /// Returns the buffers that were queued since the last call.
     fn queued(&self) -> Vec<u32> {
         std::mem::take(&mut self.0.lock().unwrap().queued)
     }
@@ -123,7 +123,7 @@ fn next(source: &mut CameraSource<Fake>) -> Picture {
 }
 
 #[test]
-fn a_picture_is_the_buffer_itself_and_goes_back_when_it_is_dropped() {
+fn a_frame_is_the_buffer_itself_and_dropping_it_returns_the_buffer() {
     let (fake, mut source) = camera(None);
     let address = source.buffers.filled(3, 1).as_ptr();
     fake.then(&[filled(3, 0), Event::Pause, filled(4, 1)]);
@@ -143,7 +143,7 @@ fn a_picture_is_the_buffer_itself_and_goes_back_when_it_is_dropped() {
 }
 
 #[test]
-fn of_several_pictures_the_newest_is_taken() {
+fn the_newest_of_several_filled_buffers_is_delivered() {
     let (fake, mut source) = camera(None);
     fake.then(&[filled(0, 0), filled(1, 1), filled(2, 2)]);
     let picture = next(&mut source);
@@ -154,13 +154,13 @@ fn of_several_pictures_the_newest_is_taken() {
 }
 
 #[test]
-fn gaps_in_the_drivers_numbers_are_counted() {
+fn gaps_in_the_drivers_sequence_numbers_are_counted_as_lost_frames() {
     let (fake, mut source) = camera(None);
     fake.then(&[filled(0, 7), Event::Pause, filled(1, 10)]);
     assert_eq!(next(&mut source).skipped, 0);
     assert_eq!(next(&mut source).skipped, 2);
     fake.then(&[filled(2, u32::MAX), Event::Pause, filled(3, 11)]);
-    // One that is older than the last, as drivers deliver them when the cable is pulled.
+    // A frame that is older than the last one, as drivers deliver it when the cable is pulled.
     assert_eq!(next(&mut source).skipped, 1);
     assert_eq!(
         source.counts(),
@@ -173,7 +173,7 @@ fn gaps_in_the_drivers_numbers_are_counted() {
 }
 
 #[test]
-fn a_driver_that_does_not_count_is_no_reason_to_drop() {
+fn frames_of_a_driver_without_sequence_numbers_are_not_dropped() {
     let (fake, mut source) = camera(None);
     fake.then(&[
         filled(0, 0),
@@ -186,11 +186,11 @@ fn a_driver_that_does_not_count_is_no_reason_to_drop() {
 }
 
 #[test]
-fn the_driver_never_starves_however_many_pictures_are_held() {
+fn the_driver_always_has_buffers_however_many_frames_are_held() {
     let (fake, mut source) = camera(None);
     let mut held = Vec::new();
     for round in 0..10 {
-        // Four are lent; the driver goes on with the other two.
+        // Four buffers are lent, and the driver continues with the other two.
         let index = if round < 4 { round } else { 4 + round % 2 };
         fake.then(&[filled(index, round), Event::Pause]);
         held.push(next(&mut source));
@@ -209,7 +209,7 @@ fn the_driver_never_starves_however_many_pictures_are_held() {
 }
 
 #[test]
-fn damaged_and_unusable_pictures_are_dropped_and_their_buffers_go_back() {
+fn damaged_and_unusable_frames_are_dropped_and_their_buffers_returned() {
     let (fake, mut source) = camera(None);
     let empty = Event::Filled {
         index: 1,
@@ -236,7 +236,7 @@ fn damaged_and_unusable_pictures_are_dropped_and_their_buffers_go_back() {
 }
 
 #[test]
-fn an_unplugged_camera_is_lost_and_pictures_on_their_way_stay_good() {
+fn frames_in_flight_stay_valid_when_the_camera_is_unplugged() {
     let (fake, mut source) = camera(None);
     fake.then(&[filled(0, 160), Event::Pause, filled(1, 162), filled(2, 161)]);
     fake.then(&[Event::Unplugged]);
@@ -251,7 +251,7 @@ fn an_unplugged_camera_is_lost_and_pictures_on_their_way_stay_good() {
 }
 
 #[test]
-fn silence_is_told_after_its_time() {
+fn silence_is_reported_after_the_limit() {
     let (fake, mut source) = camera(None);
     assert!(source.next(NOW).unwrap().is_none());
     source.silence = Silence::new("/dev/video0".into(), NOW);
@@ -265,7 +265,7 @@ fn silence_is_told_after_its_time() {
 }
 
 #[test]
-fn raw_pictures_are_encoded_and_their_buffers_go_back_at_once() {
+fn raw_frames_are_encoded_and_their_buffers_returned_at_once() {
     let size = Resolution {
         width: 32,
         height: 16,

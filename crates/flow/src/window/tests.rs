@@ -2,7 +2,7 @@ use super::*;
 
 const MS: Duration = Duration::from_millis(1);
 
-/// What a receiver saw from some second on.
+/// What a simulated receiver observed after the settling time.
 #[derive(Debug)]
 struct Seen {
     frames: usize,
@@ -110,7 +110,7 @@ fn a_slow_link_keeps_two_frames_in_flight_for_good() {
 }
 
 #[test]
-fn a_short_fast_link_needs_the_least() {
+fn a_short_fast_link_needs_the_smallest_window() {
     let seen = run(30.0, 20, 10, |_| (MS, 3 * MS));
     assert!(seen.frames >= 298, "{seen:?}");
     assert_eq!(seen.size, 2);

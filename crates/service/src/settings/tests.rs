@@ -74,7 +74,7 @@ fn message(args: &[&str], env: &[(&str, &str)], toml: &str) -> String {
 }
 
 #[test]
-fn flags_win_over_environment_over_file_over_default() {
+fn flags_override_environment_then_file_then_default() {
     let port = |args: &[&str], env: &[(&str, &str)], toml| parse(args, env, toml).unwrap().run.port;
     let env = [("CV_TEST_PORT", "2")];
     assert_eq!(port(&["--port", "1"], &env, "port = 3"), 1);
@@ -98,7 +98,7 @@ fn switches_and_lists_come_from_every_layer() {
 }
 
 #[test]
-fn subcommands_share_the_settings_they_have() {
+fn subcommands_take_the_settings_they_share_with_the_program() {
     let args = parse(&["listen"], &[], "port = 3\ntoken = \"abc\"").unwrap();
     let Some(Sub::Listen { port, json }) = args.command else {
         panic!("{args:?}");
@@ -124,7 +124,7 @@ fn an_alias_is_the_same_setting() {
 }
 
 #[test]
-fn errors_name_place_key_value_and_what_is_allowed() {
+fn errors_name_the_place_the_key_the_value_and_what_is_allowed() {
     let text = message(&[], &[], "port = 70000");
     for part in ["/", "port", "70000", "65535"] {
         assert!(text.contains(part), "{text}");
@@ -151,7 +151,7 @@ fn errors_name_place_key_value_and_what_is_allowed() {
 }
 
 #[test]
-fn a_secret_is_in_no_message_and_no_help() {
+fn a_secret_appears_in_no_message_and_no_help() {
     let text = message(&[], &[], "token = \"x\"");
     assert!(
         text.contains("token") && text.contains("(hidden)"),

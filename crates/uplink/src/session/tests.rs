@@ -396,6 +396,11 @@ async fn clocks_are_compared_at_once() {
     let offset = agent.link.status().clock_offset_us.unwrap();
     // The answer may be late by a second on a busy machine: then half of it is lost.
     assert!((4_000_000..=5_000_000).contains(&offset), "{offset}");
+    peer.say(r#"42/cv,["clock",{"set_by_us":-86400000000}]"#);
+    peer.say("2");
+    peer.text("3").await;
+    let after = agent.link.status().clock_offset_us.unwrap();
+    assert_eq!(after, offset - 86_400_000_000);
 }
 
 #[tokio::test]
@@ -404,6 +409,11 @@ async fn a_refusal_and_a_farewell_are_told_apart() {
     peer.say(r#"42/cv,["refused",{"message":"name taken over"}]"#);
     let ended = agent.task.await.unwrap();
     assert!(matches!(&ended, Err(err) if err.is_refusal()), "{ended:?}");
+
+    let (agent, peer) = start(240.0, SOON);
+    peer.say(r#"42/cv,["refused",{"message":"nothing was heard","again":true}]"#);
+    let ended = agent.task.await.unwrap();
+    assert!(matches!(&ended, Err(err) if !err.is_refusal()), "{ended:?}");
 
     let (agent, peer) = start(240.0, SOON);
     peer.say("41/cv,");

@@ -1,14 +1,15 @@
 //! `/api/events` and `/api/timeline`.
 
-use axum::Json;
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::IntoResponse;
+use axum::{Extension, Json};
+use cv_access::Cameras;
 use cv_archive::{Bucket, EventFilter, MAX_PAGE};
 use cv_protocol::{EventInfo, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::memory::{Failed, Memory, NOT_STORED};
+use super::memory::{Failed, Memory, NOT_STORED, Sight};
 use crate::archive::told;
 
 /// Events of a page, unless told otherwise.
@@ -38,6 +39,7 @@ struct EventsAnswer {
 /// Events that match, newest first.
 pub(super) async fn list(
     State(memory): State<Memory>,
+    Extension(sight): Extension<Sight>,
     Query(query): Query<EventsQuery>,
 ) -> Result<impl IntoResponse, Failed> {
     let limit = query.limit.unwrap_or(PAGE);
@@ -46,8 +48,19 @@ pub(super) async fn list(
             "limit is {limit}, expected 1 to {MAX_PAGE}"
         )));
     }
+    let cameras = match (query.camera, &sight.0) {
+        (Some(camera), _) => {
+            sight.check(&camera)?;
+            vec![camera]
+        }
+        (None, Cameras::All) => Vec::new(),
+        (None, Cameras::Named(names)) if names.is_empty() => {
+            return Err(Failed::not_found("You may see no camera."));
+        }
+        (None, Cameras::Named(names)) => names.iter().cloned().collect(),
+    };
     let filter = EventFilter {
-        cameras: query.camera.into_iter().collect(),
+        cameras,
         label: query.label,
         zone: query.zone,
         from_us: query.from_us.map(Timestamp),
@@ -67,9 +80,10 @@ pub(super) async fn list(
 /// One event.
 pub(super) async fn one(
     State(memory): State<Memory>,
+    Extension(sight): Extension<Sight>,
     Path(id): Path<String>,
 ) -> Result<impl IntoResponse, Failed> {
-    let event = memory.ask(move |archive| Ok(archive.event(&id)?)).await?;
+    let event = memory.ask(move |archive| sight.event(archive, &id)).await?;
     Ok(([NOT_STORED], Json(told::event(&event))))
 }
 
@@ -120,8 +134,10 @@ struct TimelineAnswer {
 /// Where footage and events of a camera are.
 pub(super) async fn timeline(
     State(memory): State<Memory>,
+    Extension(sight): Extension<Sight>,
     Query(query): Query<TimelineQuery>,
 ) -> Result<impl IntoResponse, Failed> {
+    sight.check(&query.camera)?;
     let TimelineQuery {
         camera,
         from_us,

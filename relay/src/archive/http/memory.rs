@@ -4,8 +4,10 @@ use std::sync::Arc;
 
 use axum::http::{HeaderName, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use cv_archive::{Archive, ArchiveError};
+use cv_access::Cameras;
+use cv_archive::{Archive, ArchiveError, Event};
 
+use crate::doors::Denied;
 use crate::hub::Hub;
 
 pub(super) const NOT_STORED: (HeaderName, &str) = (header::CACHE_CONTROL, "no-store");
@@ -15,6 +17,43 @@ pub(super) const NOT_STORED: (HeaderName, &str) = (header::CACHE_CONTROL, "no-st
 pub(super) struct Memory {
     pub archive: Option<Arc<Archive>>,
     pub hub: Arc<Hub>,
+}
+
+/// The cameras that whoever asks may see.
+#[derive(Clone)]
+pub(super) struct Sight(pub Cameras);
+
+impl Sight {
+    /// Whether a camera may be seen.
+    pub fn includes(&self, camera: &str) -> bool {
+        self.0.include(camera)
+    }
+
+    /// # Errors
+    ///
+    /// If a camera may not be seen.
+    pub fn check(&self, camera: &str) -> Result<(), Failed> {
+        if self.includes(camera) {
+            return Ok(());
+        }
+        Err(Failed(
+            StatusCode::FORBIDDEN,
+            Denied::camera(camera).reason().to_owned(),
+        ))
+    }
+
+    /// The event of this id, as far as it may be seen: others are as those that are not there.
+    ///
+    /// # Errors
+    ///
+    /// If there is none.
+    pub fn event(&self, archive: &Archive, id: &str) -> Result<Event, Failed> {
+        let event = archive.event(id)?;
+        if self.includes(&event.camera) {
+            return Ok(event);
+        }
+        Err(ArchiveError::NoSuchEvent { id: id.to_owned() }.into())
+    }
 }
 
 /// Why a request was not answered.

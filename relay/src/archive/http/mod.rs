@@ -9,21 +9,30 @@ mod rules;
 
 use std::sync::Arc;
 
-use axum::Router;
-use axum::extract::State;
+use axum::extract::{Request, State};
 use axum::http::header;
+use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use axum::{Extension, Router};
 use cv_archive::Archive;
 
+use crate::doors::{Denied, Doors, Offered};
 use crate::hub::Hub;
-use memory::{Failed, Memory, NOT_STORED};
+use memory::{Failed, Memory, NOT_STORED, Sight};
 
 /// The description of all of this for programs.
 const OPENAPI: &str = include_str!("openapi.json");
 
 /// Everything below `/api` that needs the archive.
-pub(crate) fn routes<S>(hub: &Arc<Hub>, archive: Option<&Arc<Archive>>) -> Router<S> {
+///
+/// Everybody reads what the cameras that they may see have brought. Changes are for administrators; where there are no
+/// users, for whoever sits at this machine.
+pub(crate) fn routes<S>(
+    hub: &Arc<Hub>,
+    doors: &Arc<Doors>,
+    archive: Option<&Arc<Archive>>,
+) -> Router<S> {
     Router::new()
         .route("/api/events", get(events::list))
         .route(
@@ -44,19 +53,42 @@ pub(crate) fn routes<S>(hub: &Arc<Hub>, archive: Option<&Arc<Archive>>) -> Route
             get(rules::show).put(rules::replace),
         )
         .route("/api/openapi.json", get(openapi))
+        .layer(middleware::from_fn_with_state(doors.clone(), ask_the_doors))
         .with_state(Memory {
             archive: archive.cloned(),
             hub: hub.clone(),
         })
 }
 
+async fn ask_the_doors(
+    State(doors): State<Arc<Doors>>,
+    offered: Offered,
+    mut request: Request,
+    next: Next,
+) -> Result<Response, Denied> {
+    let grant = doors.view(&offered)?;
+    let only_reads = request.method().is_safe();
+    let is_the_owner = doors.access().is_none() && offered.at_this_machine();
+    if !only_reads && !is_the_owner {
+        doors.administer(&offered)?;
+    }
+    request.extensions_mut().insert(Sight(grant.cameras));
+    Ok(next.run(request).await)
+}
+
 async fn openapi() -> impl IntoResponse {
     ([(header::CONTENT_TYPE, "application/json")], OPENAPI)
 }
 
-async fn status(State(memory): State<Memory>) -> Result<Response, Failed> {
-    let archive = memory.archive()?;
-    Ok(([NOT_STORED], axum::Json(archive.status())).into_response())
+async fn status(
+    State(memory): State<Memory>,
+    Extension(sight): Extension<Sight>,
+) -> Result<Response, Failed> {
+    let mut status = memory.archive()?.status();
+    status
+        .cameras
+        .retain(|camera| sight.includes(&camera.camera));
+    Ok(([NOT_STORED], axum::Json(status)).into_response())
 }
 
 #[cfg(test)]

@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 use cv_flow::{Pace, Window};
 use cv_protocol::tutorial;
 use cv_protocol::{
-    CameraInfo, CameraState, Demand, Text, Timestamp, ViewerDetections, ViewerStats,
+    CameraInfo, CameraState, Demand, Moment, Text, Timestamp, ViewerDetections, ViewerFrameMeta,
+    ViewerStats,
 };
 use tokio::sync::watch;
 
@@ -20,7 +21,16 @@ mod source;
 mod viewers;
 
 pub(super) use source::FrameTaken;
+pub use source::TAKEN_OVER;
 pub use viewers::Polling;
+
+/// Agents say something every second; more time than this in between is a link that broke down, or a
+/// program that did not run.
+const SILENCE: Duration = Duration::from_secs(3);
+
+/// For so long after a silence, frames older than [`FRESH`] are not passed on.
+const CATCH_UP: Duration = Duration::from_secs(2);
+const FRESH: Duration = Duration::from_secs(1);
 
 /// One camera of the hub.
 pub struct Camera {
@@ -35,10 +45,14 @@ pub struct Camera {
 struct State {
     source: Option<Source>,
     /// `None` until an agent has brought it: a viewer may watch a camera that is not there yet.
-    status: Option<(CameraState, Timestamp)>,
+    status: Option<(CameraState, Moment)>,
     gone_at: Option<Instant>,
     heard_at: Instant,
+    /// After a silence, old frames may come first until then.
+    catching_up: Option<Instant>,
     last_frame: Option<(u64, Timestamp)>,
+    /// Sequence number of a frame that came late, if it was the last one.
+    late: Option<u64>,
     size: (u32, u32),
     clock_offset_us: Option<i64>,
     fault: Option<String>,
@@ -111,7 +125,9 @@ impl Camera {
                 status: None,
                 gone_at: None,
                 heard_at: Instant::now(),
+                catching_up: None,
                 last_frame: None,
+                late: None,
                 size: (0, 0),
                 clock_offset_us: None,
                 fault: None,
@@ -144,13 +160,13 @@ impl Camera {
     #[must_use]
     pub fn info(&self) -> Option<CameraInfo> {
         let state = self.lock();
-        let (status, since_us) = state.status?;
+        let (status, since) = state.status?;
         Some(CameraInfo {
             name: self.name.clone(),
             width: state.size.0,
             height: state.size.1,
             state: status,
-            since_us,
+            since_us: since.timestamp(),
             fault: state.fault.clone(),
             viewers: state.viewers(),
             clock_offset_us: state.clock_offset_us,
@@ -212,6 +228,31 @@ impl State {
         self.source.as_ref().is_some_and(|source| source.id == id)
     }
 
+    /// The source has said something.
+    fn heard(&mut self, now: Instant) {
+        if now.saturating_duration_since(self.heard_at) > SILENCE {
+            self.catching_up = Some(now + CATCH_UP);
+        }
+        self.heard_at = now;
+    }
+
+    /// Whether a frame waited somewhere while the source was silent: newer ones are right behind it.
+    fn is_left_over(&mut self, meta: &ViewerFrameMeta, now: Instant) -> bool {
+        let Some(until) = self.catching_up else {
+            return false;
+        };
+        if now > until {
+            self.catching_up = None;
+            return false;
+        }
+        let Some(offset) = self.clock_offset_us else {
+            return false;
+        };
+        let captured = meta.frame.captured_us.shifted(offset);
+        let age = meta.received_us.plausibly_since(captured);
+        age.is_none_or(|age| age > FRESH)
+    }
+
     /// When something was captured, by the relay's clock.
     fn place(&mut self, captured: Timestamp, received: Timestamp) -> Timestamp {
         let offset = self.clock_offset_us;
@@ -221,6 +262,7 @@ impl State {
     /// Sequence numbers start again: what is in flight will not be acknowledged by them.
     fn restart(&mut self) {
         self.last_frame = None;
+        self.late = None;
         for watcher in self.watchers.values_mut() {
             watcher.window.restart();
             watcher.sent = None;

@@ -5,21 +5,27 @@ use std::time::{Duration, Instant};
 
 use cv_protocol::tutorial::Payload;
 use cv_protocol::{
-    CameraState, Detections, Stats, Text, Timestamp, ViewerDetections, ViewerFrameMeta, ViewerStats,
+    CameraState, ClockSet, Detections, FrameMeta, Moment, Stats, Text, Timestamp, ViewerDetections,
+    ViewerFrameMeta, ViewerStats,
 };
 
 use super::{Camera, Source, State};
 use crate::hub::tap::{Placing, Tap};
 use crate::hub::{Frame, Message, Outbox};
+use crate::metrics::Histogram;
 
 /// Agents measure their clock again and again; smaller changes than this are noise to a viewer.
 const CLOCK_NOISE_US: u64 = 2_000;
+
+/// What a source is told when another one comes with its camera's name.
+pub const TAKEN_OVER: &str = "another connection has taken over the camera's name";
 
 /// What became of a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::hub) enum FrameTaken {
     Yes { list_changed: bool },
     OutOfOrder,
+    LeftOver,
     Superseded,
 }
 
@@ -40,6 +46,7 @@ impl Camera {
         self.tell_demand(&state);
         let previous = state.source.replace(Source { id, evict });
         state.heard_at = Instant::now();
+        state.catching_up = None;
         state.gone_at = None;
         state.restart();
         state.stats = None;
@@ -47,11 +54,11 @@ impl Camera {
         state.text = None;
         state.clock_offset_us = None;
         state.fault = None;
-        state.status = Some((CameraState::Live, Timestamp::now()));
+        state.status = Some((CameraState::Live, Moment::now()));
         self.newest.send_replace(None);
         drop(state);
         if let Some(previous) = previous {
-            (previous.evict)("another connection has taken over the camera's name");
+            (previous.evict)(TAKEN_OVER);
         }
     }
 
@@ -83,7 +90,7 @@ impl Camera {
     fn go_offline(&self, state: &mut State) {
         state.source = None;
         state.gone_at = Some(Instant::now());
-        state.status = Some((CameraState::Offline, Timestamp::now()));
+        state.status = Some((CameraState::Offline, Moment::now()));
         state.fault = None;
         self.newest.send_replace(None);
     }
@@ -106,14 +113,21 @@ impl Camera {
         if !state.is_source(id) {
             return FrameTaken::Superseded;
         }
-        state.heard_at = now;
+        state.heard(now);
+        frame.meta.received_us = Timestamp::now();
+        if state.is_left_over(&frame.meta, now) {
+            self.metrics.dropped_left_over.add(1);
+            return FrameTaken::LeftOver;
+        }
         let meta = &frame.meta.frame;
         let mut list_changed = state.size != (meta.width, meta.height);
         if let Some((seq, captured)) = state.last_frame
             && meta.seq <= seq
         {
             // Older in both is a late message; a later picture with a lower number is a new capture.
-            if meta.captured_us <= captured {
+            // Two late ones in order are a new capture as well, by a clock that was set back.
+            let before = state.late.replace(meta.seq);
+            if meta.captured_us <= captured && before.is_none_or(|late| meta.seq <= late) {
                 self.metrics.dropped_out_of_order.add(1);
                 return FrameTaken::OutOfOrder;
             }
@@ -121,8 +135,8 @@ impl Camera {
             list_changed = true;
         }
         state.last_frame = Some((meta.seq, meta.captured_us));
+        state.late = None;
         state.size = (meta.width, meta.height);
-        frame.meta.received_us = Timestamp::now();
         self.observe(&frame.meta, state.clock_offset_us);
         let bytes = frame.jpeg.len();
         self.metrics.frames_in.add(1);
@@ -168,18 +182,39 @@ impl Camera {
 
     /// Counts how long a frame took to come here, as far as its stamps and the agent's clock tell.
     fn observe(&self, meta: &ViewerFrameMeta, clock_offset_us: Option<i64>) {
-        let sent = meta.frame.sent_us;
+        let count = |histogram: &Histogram, later: Timestamp, earlier: Timestamp| {
+            if let Some(took) = later.plausibly_since(earlier) {
+                histogram.observe(took);
+            }
+        };
+        let FrameMeta {
+            captured_us: captured,
+            sent_us: sent,
+            ..
+        } = meta.frame;
+        let received = meta.received_us;
         if let Some(sent) = sent {
-            let took = sent.since(meta.frame.captured_us);
-            self.metrics.capture_to_sent.observe(took);
+            count(&self.metrics.capture_to_sent, sent, captured);
         }
         if let Some(offset) = clock_offset_us {
-            let since = |stamp: Timestamp| meta.received_us.since(stamp.shifted(offset));
             if let Some(sent) = sent {
-                self.metrics.sent_to_relay.observe(since(sent));
+                count(&self.metrics.sent_to_relay, received, sent.shifted(offset));
             }
-            let captured = meta.frame.captured_us;
-            self.metrics.capture_to_relay.observe(since(captured));
+            let captured = captured.shifted(offset);
+            count(&self.metrics.capture_to_relay, received, captured);
+        }
+    }
+
+    /// The relay's clock has been set: the agent's is known to be as much further behind. One that
+    /// is exactly as late as the relay's is the relay's own.
+    pub(in crate::hub) fn clock_set(&self, ClockSet { set_by_us }: ClockSet) {
+        let mut state = self.lock();
+        if let Some(offset) = state
+            .clock_offset_us
+            .as_mut()
+            .filter(|offset| **offset != 0)
+        {
+            *offset = offset.saturating_add(set_by_us);
         }
     }
 
@@ -188,7 +223,7 @@ impl Camera {
         if !state.is_source(id) {
             return;
         }
-        state.heard_at = Instant::now();
+        state.heard(Instant::now());
         self.metrics.detections_in.add(1);
         if let Some(tap) = state.tap.clone() {
             let at = state.place(detections.captured_us, Timestamp::now());
@@ -211,7 +246,7 @@ impl Camera {
         if !state.is_source(id) {
             return false;
         }
-        state.heard_at = Instant::now();
+        state.heard(Instant::now());
         let mut changed = false;
         if let Some(offset) = stats.clock_offset_us
             && state
@@ -227,7 +262,7 @@ impl Camera {
                 None => CameraState::Live,
             };
             if state.status.is_none_or(|(known, _)| known != status) {
-                state.status = Some((status, Timestamp::now()));
+                state.status = Some((status, Moment::now()));
             }
             state.fault.clone_from(&stats.camera_fault);
             changed = true;

@@ -1,12 +1,12 @@
-//! Structures and requests of `linux/videodev2.h`, laid out as the kernel has them.
+//! The structures and requests of `linux/videodev2.h`, with the kernel's memory layout.
 
 use std::ffi::{c_ulong, c_void};
 use std::marker::PhantomData;
 use std::mem;
 
-/// `V4L2_BUF_TYPE_VIDEO_CAPTURE`
+/// Buffer type `V4L2_BUF_TYPE_VIDEO_CAPTURE`.
 pub const VIDEO_CAPTURE: u32 = 1;
-/// `V4L2_MEMORY_MMAP`
+/// Memory type `V4L2_MEMORY_MMAP`.
 pub const MEMORY_MMAP: u32 = 1;
 
 pub const CAP_VIDEO_CAPTURE: u32 = 0x1;
@@ -27,7 +27,7 @@ pub const CTRL_FLAG_INACTIVE: u32 = 0x10;
 pub const CTRL_FLAG_WRITE_ONLY: u32 = 0x40;
 pub const CTRL_FLAG_NEXT_CTRL: u32 = 0x8000_0000;
 
-/// `V4L2_QUANTIZATION_FULL_RANGE`
+/// Quantization `V4L2_QUANTIZATION_FULL_RANGE`.
 pub const FULL_RANGE: u32 = 1;
 
 #[repr(C)]
@@ -71,7 +71,8 @@ pub struct PixFormat {
     pub xfer_func: u32,
 }
 
-/// The union's other members have pointers, which align it.
+/// Union of the format structures that depend on the buffer type. The member `align` gives it the
+/// alignment of a pointer, which other members have in the kernel's header.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub union FormatUnion {
@@ -112,7 +113,8 @@ pub struct FrmSizeEnum {
     pub index: u32,
     pub pixelformat: u32,
     pub kind: u32,
-    /// Discrete: width, height. Stepwise: min, max, step of the width, then of the height.
+    /// For a discrete size: width, height. For a stepwise one: min, max and step of the width, then
+    /// of the height.
     pub size: [u32; 6],
     pub reserved: [u32; 2],
 }
@@ -125,7 +127,7 @@ pub struct FrmIvalEnum {
     pub width: u32,
     pub height: u32,
     pub kind: u32,
-    /// Discrete: numerator, denominator. Stepwise: min, max, step.
+    /// For a discrete interval: numerator, denominator. For a stepwise one: min, max, step.
     pub interval: [[u32; 2]; 3],
     pub reserved: [u32; 2],
 }
@@ -152,7 +154,7 @@ pub struct Buffer {
     pub timecode: [u32; 4],
     pub sequence: u32,
     pub memory: u32,
-    /// A union: the offset for `mmap`, or a pointer.
+    /// A union in the kernel's header: the offset for `mmap`, or a pointer.
     pub offset: c_ulong,
     pub length: u32,
     pub reserved: u32,
@@ -185,19 +187,19 @@ pub struct QueryCtrl {
 pub struct QueryMenu {
     pub id: u32,
     pub index: u32,
-    /// A union: the item's name, or its value.
+    /// A union in the kernel's header: the item's name, or its value.
     pub name: [u8; 32],
     pub reserved: u32,
 }
 
-/// What the kernel reads and fills in.
+/// A structure that the kernel reads and fills in.
 ///
 /// # Safety
 ///
-/// Implementors consist of integers, for which any bytes are valid, and are laid out as in
+/// The type must consist of integers, for which any bytes are valid, and must be laid out as in
 /// `linux/videodev2.h` (the tests compare the sizes).
 pub unsafe trait Argument: Copy {
-    /// All zero, as the kernel wants the fields that are not used.
+    /// Returns a value of zeros, which the kernel expects in unused fields.
     fn zeroed() -> Self {
         // SAFETY: any bytes are valid, by the contract of the trait.
         unsafe { mem::zeroed() }
@@ -206,7 +208,7 @@ pub unsafe trait Argument: Copy {
 
 macro_rules! arguments {
     ($($name:ty),+) => {$(
-        // SAFETY: made of integers alone, and laid out as in `linux/videodev2.h`.
+        // SAFETY: these types consist of integers only, and are laid out as in `linux/videodev2.h`.
         unsafe impl Argument for $name {}
     )+};
 }
@@ -226,10 +228,11 @@ arguments!(
     u32
 );
 
-/// The code of a request, with the type of its argument.
+/// Code of an ioctl request, together with the type of its argument.
 pub struct Request<T>(pub u32, PhantomData<T>);
 
-/// `_IOC` of `asm-generic/ioctl.h` for the letter `V`: direction, size, letter, number.
+/// Computes a request code for the letter `V`, as `_IOC` of `asm-generic/ioctl.h` does: direction,
+/// size, letter, number.
 pub const fn request<T>(direction: u32, number: u32) -> Request<T> {
     let size = mem::size_of::<T>() as u32;
     Request(
@@ -264,9 +267,9 @@ pub const ENUM_FRAMEINTERVALS: Request<FrmIvalEnum> = request(BOTH, 75);
 mod tests {
     use super::*;
 
-    /// A C program that includes `linux/videodev2.h` prints these; they contain the sizes.
+    /// A C program that includes `linux/videodev2.h` prints these codes, which contain the sizes.
     #[test]
-    fn requests_are_those_of_the_kernel() {
+    fn request_codes_match_the_kernels() {
         assert_eq!(QUERYCAP.0, 0x8068_5600);
         assert_eq!(ENUM_FMT.0, 0xC040_5602);
         assert_eq!(S_FMT.0, 0xC0D0_5605);
@@ -286,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn fields_behind_padding_are_where_the_kernel_has_them() {
+    fn fields_after_padding_have_the_kernels_offsets() {
         assert_eq!(mem::offset_of!(Format, fmt), 8);
         assert_eq!(mem::offset_of!(Buffer, offset), 64);
         assert_eq!(mem::size_of::<PixFormat>(), 48);

@@ -1,4 +1,4 @@
-//! Buffers of the driver in our address space.
+//! The driver's buffers, mapped into the process.
 
 use std::ffi::{c_ulong, c_void};
 use std::io;
@@ -8,7 +8,7 @@ use std::slice;
 
 /// A buffer of the driver, mapped for reading.
 ///
-/// The mapping holds the memory, so it can be read even when the camera is closed or gone.
+/// The mapping keeps the memory alive, so it can be read even when the camera is closed or gone.
 #[derive(Debug)]
 pub struct Mapping {
     begin: *const u8,
@@ -23,7 +23,8 @@ unsafe impl Sync for Mapping {}
 impl Mapping {
     pub(super) fn new(fd: &OwnedFd, offset: c_ulong, len: usize) -> io::Result<Self> {
         let offset = libc::off_t::try_from(offset).map_err(io::Error::other)?;
-        // SAFETY: a new mapping at a place that the kernel chooses; nothing is replaced.
+        // SAFETY: creates a new mapping at an address that the kernel chooses; no other mapping is
+        // replaced.
         let begin = unsafe {
             libc::mmap(
                 ptr::null_mut(),
@@ -48,15 +49,15 @@ impl AsRef<[u8]> for Mapping {
     fn as_ref(&self) -> &[u8] {
         // SAFETY: `begin` and `len` are those of a readable mapping that lives as long as `self`.
         // The driver writes into it only while it has the buffer; `buffers.rs` hands out slices
-        // only between dequeuing and queueing, when it has not.
+        // only between dequeuing and queueing, when the driver does not have it.
         unsafe { slice::from_raw_parts(self.begin, self.len) }
     }
 }
 
 impl Drop for Mapping {
     fn drop(&mut self) {
-        // SAFETY: unmaps exactly what `new` mapped; nobody borrows from it any more. Failure would
-        // mean that the arguments are wrong, and leaves the mapping as it is.
+        // SAFETY: unmaps exactly what `new` mapped, and nobody borrows from it any more. A failure
+        // would mean wrong arguments, and leaves the mapping as it is.
         unsafe {
             libc::munmap(self.begin.cast_mut().cast::<c_void>(), self.len);
         }

@@ -1,8 +1,9 @@
-//! The kernel's V4L2 interface: the structures and requests of `linux/videodev2.h` that we use.
+//! Safe access to the kernel's V4L2 interface: the structures and requests of `linux/videodev2.h`
+//! that the agent uses.
 //!
-//! The only `unsafe` code for cameras. [`Node`] has a safe method for each request; what the
-//! requests mean is said in the kernel's "Video for Linux API", how they are put together in
-//! [`super::device`].
+//! This module contains the only `unsafe` code for cameras. [`Node`] has a safe method for each
+//! request. The kernel's "Video for Linux API" describes what the requests mean, and
+//! [`super::device`] how they are combined.
 #![allow(unsafe_code)]
 
 mod abi;
@@ -16,6 +17,8 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::ptr;
 use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
 
 use self::abi::*;
 pub use self::abi::{
@@ -32,80 +35,81 @@ pub struct Node {
 }
 
 /// What a device says of itself.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, Eq)]
 pub struct Identity {
-    /// For example `uvcvideo`.
+    /// Name of the driver, for example `uvcvideo`.
     pub driver: String,
-    /// For example `HD Pro Webcam C920`.
+    /// Name of the device, for example `HD Pro Webcam C920`.
     pub card: String,
-    /// For example `usb-0000:00:14.0-1`.
+    /// Bus address of the device, for example `usb-0000:00:14.0-1`.
     pub bus: String,
-    /// `CAP_*` of this device file.
+    /// Capabilities of this device file: bits of `CAP_*`.
     pub caps: u32,
 }
 
-/// What the driver made of a wish for a format.
+/// Format that the driver chose in response to VIDIOC_S_FMT.
 #[derive(Clone, Copy, Debug)]
 pub struct Negotiated {
-    /// `MJPG` and the like.
+    /// Pixel format, for example `MJPG`.
     pub fourcc: [u8; 4],
-    /// Pixels in a row.
+    /// Width in pixels.
     pub width: u32,
-    /// Rows.
+    /// Height in pixels.
     pub height: u32,
-    /// Bytes from one row to the next, for uncompressed formats.
+    /// Number of bytes from the start of one row to the next, for uncompressed formats.
     pub stride: u32,
-    /// Whether Y is 0 to 255 instead of 16 to 235.
+    /// Whether Y ranges from 0 to 255 instead of 16 to 235.
     pub full_range: bool,
 }
 
-/// Sizes or intervals by index.
+/// One entry of the driver's list of sizes or intervals.
 #[derive(Clone, Copy, Debug)]
 pub enum Listed<T> {
-    /// One of several.
+    /// A single value; the list may have more entries.
     Discrete(T),
-    /// All of them: least, greatest and step.
+    /// A range: smallest value, largest value and step. It is the only entry of the list.
     Stepwise(T, T, T),
 }
 
 /// A buffer that the driver has filled.
 #[derive(Clone, Copy, Debug)]
 pub struct Filled {
-    /// Which of the buffers.
+    /// Index of the buffer.
     pub index: u32,
-    /// Bytes in it.
+    /// Number of bytes in the buffer.
     pub len: u32,
-    /// Counts the pictures that the camera made.
+    /// Sequence number of the frame, which the driver counts.
     pub sequence: u32,
-    /// Whether the driver knows that the data is damaged.
+    /// Whether the driver reports the data as damaged.
     pub damaged: bool,
-    /// When the first byte was captured, by the monotonic clock.
+    /// Time at which the first byte was captured, by the monotonic clock; `None` if the driver uses
+    /// another clock.
     pub monotonic: Option<Duration>,
 }
 
 /// A control as the driver describes it.
 #[derive(Clone, Debug)]
 pub struct RawControl {
-    /// For the other requests.
+    /// Identifier of the control, which the other requests take.
     pub id: u32,
-    /// `V4L2_CTRL_TYPE_*`.
+    /// Type of the control, `V4L2_CTRL_TYPE_*`.
     pub kind: u32,
-    /// As people read it.
+    /// Name of the control for people, for example `White Balance, Automatic`.
     pub name: String,
-    /// Least value.
+    /// Smallest value.
     pub minimum: i32,
-    /// Greatest value.
+    /// Largest value.
     pub maximum: i32,
-    /// Between values.
+    /// Distance between two values.
     pub step: i32,
-    /// When the camera was made.
+    /// Default value.
     pub default: i32,
-    /// `CTRL_FLAG_*`.
+    /// State of the control: bits of `CTRL_FLAG_*`.
     pub flags: u32,
 }
 
 impl Node {
-    /// Opens a device file without waiting; programs started later do not inherit it.
+    /// Opens a device file in non-blocking mode. Child processes do not inherit it.
     pub fn open(path: &Path) -> io::Result<Self> {
         let file = File::options()
             .read(true)
@@ -115,7 +119,8 @@ impl Node {
         Ok(Self { fd: file.into() })
     }
 
-    /// Name, driver and abilities; `ENOTTY` if this is no video device.
+    /// Returns name, driver and capabilities of the device; the error is `ENOTTY` if this is no
+    /// video device.
     pub fn identity(&self) -> io::Result<Identity> {
         let mut capability = Capability::zeroed();
         self.ioctl(QUERYCAP, &mut capability)?;
@@ -132,7 +137,7 @@ impl Node {
         })
     }
 
-    /// The format at `index`, and its description; `None` after the last.
+    /// Returns the pixel format at `index` and its description; `None` after the last one.
     pub fn format(&self, index: u32) -> io::Result<Option<([u8; 4], String)>> {
         let mut format = FmtDesc {
             index,
@@ -144,7 +149,8 @@ impl Node {
             .map(|()| (format.pixelformat.to_le_bytes(), text(&format.description))))
     }
 
-    /// The picture size at `index`; `None` after the last, or if the driver does not list them.
+    /// Returns the frame size at `index`; `None` after the last one, or if the driver lists no
+    /// sizes.
     pub fn size(&self, fourcc: [u8; 4], index: u32) -> io::Result<Option<Listed<(u32, u32)>>> {
         let mut size = FrmSizeEnum {
             index,
@@ -161,7 +167,8 @@ impl Node {
         }))
     }
 
-    /// The interval at `index` as numerator and denominator of seconds, like [`Node::size`].
+    /// Returns the frame interval at `index` as numerator and denominator of seconds; `None` after
+    /// the last one, or if the driver lists no intervals.
     pub fn interval(
         &self,
         fourcc: [u8; 4],
@@ -185,13 +192,13 @@ impl Node {
         }))
     }
 
-    /// Asks for a format; the driver answers with the nearest that it has.
+    /// Requests a format. The driver answers with the nearest format that it has.
     pub fn set_format(
         &self,
         fourcc: [u8; 4],
         (width, height): (u32, u32),
     ) -> io::Result<Negotiated> {
-        // Field 0 is `V4L2_FIELD_ANY`: the driver knows best how its pictures are stored.
+        // Field 0 is `V4L2_FIELD_ANY`: the driver knows best how its frames are stored.
         let mut format = Format::zeroed();
         format.kind = VIDEO_CAPTURE;
         format.fmt.pix = PixFormat {
@@ -213,7 +220,7 @@ impl Node {
         })
     }
 
-    /// Asks for an interval between pictures; the driver answers with the one it will keep.
+    /// Requests an interval between frames. The driver answers with the interval that it will keep.
     pub fn set_interval(&self, (numerator, denominator): (u32, u32)) -> io::Result<(u32, u32)> {
         let mut parm = StreamParm::zeroed();
         parm.kind = VIDEO_CAPTURE;
@@ -223,7 +230,7 @@ impl Node {
         Ok((numerator, denominator))
     }
 
-    /// Allocates and maps buffers; the driver may give more or fewer than `count`.
+    /// Allocates and maps buffers. The driver may give more or fewer than `count`.
     pub fn map_buffers(&self, count: u32) -> io::Result<Vec<Mapping>> {
         let mut buffers = RequestBuffers {
             count,
@@ -241,8 +248,8 @@ impl Node {
             .collect()
     }
 
-    /// Gives the buffers back, so that the camera is free even while some are still mapped (since
-    /// Linux 4.20; before that when the last mapping goes).
+    /// Releases the buffers, so that other programs can use the camera even while some buffers are
+    /// still mapped (since Linux 4.20; before that, when the last mapping ends).
     pub fn release_buffers(&self) -> io::Result<()> {
         let mut buffers = RequestBuffers {
             kind: VIDEO_CAPTURE,
@@ -252,12 +259,12 @@ impl Node {
         self.ioctl(REQBUFS, &mut buffers)
     }
 
-    /// Hands a buffer to the driver.
+    /// Hands a buffer to the driver, which will fill it.
     pub fn queue(&self, index: u32) -> io::Result<()> {
         self.ioctl(QBUF, &mut buffer(index))
     }
 
-    /// Takes a filled buffer; `None` if there is none.
+    /// Takes a filled buffer from the driver; `None` if there is none.
     pub fn dequeue(&self) -> io::Result<Option<Filled>> {
         let mut filled = buffer(0);
         match self.ioctl(DQBUF, &mut filled) {
@@ -274,17 +281,17 @@ impl Node {
         }))
     }
 
-    /// Starts the camera.
+    /// Starts streaming.
     pub fn start(&self) -> io::Result<()> {
         self.ioctl(STREAMON, &mut { VIDEO_CAPTURE })
     }
 
-    /// Stops the camera; it forgets the buffers that it has.
+    /// Stops streaming. The driver forgets the buffers that it has.
     pub fn stop(&self) -> io::Result<()> {
         self.ioctl(STREAMOFF, &mut { VIDEO_CAPTURE })
     }
 
-    /// The control after `id`; `None` after the last.
+    /// Returns the control that follows `id`; `None` after the last one.
     pub fn control_after(&self, id: u32) -> io::Result<Option<RawControl>> {
         let mut control = QueryCtrl::zeroed();
         control.id = id | CTRL_FLAG_NEXT_CTRL;
@@ -300,7 +307,7 @@ impl Node {
         }))
     }
 
-    /// The name of an item of a menu control, or its value if it is a menu of numbers.
+    /// Returns the name of a menu control's item, or its value if it is a menu of numbers.
     pub fn menu_item(&self, id: u32, index: u32, numbers: bool) -> io::Result<Option<String>> {
         let mut item = QueryMenu::zeroed();
         item.id = id;
@@ -315,26 +322,26 @@ impl Node {
         }))
     }
 
-    /// The value of a control.
+    /// Reads the value of a control.
     pub fn control(&self, id: u32) -> io::Result<i32> {
         let mut control = Control { id, value: 0 };
         self.ioctl(G_CTRL, &mut control)?;
         Ok(control.value)
     }
 
-    /// Sets a control.
+    /// Sets the value of a control.
     pub fn set_control(&self, id: u32, value: i32) -> io::Result<()> {
         self.ioctl(S_CTRL, &mut Control { id, value })
     }
 
-    /// Waits until a buffer is filled or something is wrong with the camera; whether either is so.
+    /// Waits at most `timeout` until a buffer is filled or the driver reports a fault.
     pub fn wait(&self, timeout: Duration) -> io::Result<Readiness> {
         let mut poll = libc::pollfd {
             fd: self.fd.as_raw_fd(),
             events: libc::POLLIN,
             revents: 0,
         };
-        // Rounded up, so that a wait for half a millisecond is not a busy loop.
+        // The timeout is rounded up, so that a wait of half a millisecond is not a busy loop.
         let ms = timeout.as_nanos().div_ceil(1_000_000);
         let ms = c_int::try_from(ms).unwrap_or(c_int::MAX);
         // SAFETY: one valid `pollfd` is passed, of a descriptor that is open as long as `self`.
@@ -349,8 +356,9 @@ impl Node {
         }
     }
 
-    /// `EINVAL` is how the kernel says that there is no such index, `ENOTTY` that the driver does
-    /// not list such things at all.
+    /// Sends a request for one entry of a list; returns `None` after the last entry. The kernel
+    /// answers `EINVAL` if there is no such index, and `ENOTTY` if the driver has no such list at
+    /// all.
     fn listed<T: Argument>(&self, request: Request<T>, argument: &mut T) -> io::Result<Option<()>> {
         match self.ioctl(request, argument) {
             Ok(()) => Ok(Some(())),
@@ -383,18 +391,19 @@ impl Node {
     }
 }
 
-/// What [`Node::wait`] saw.
+/// Result of [`Node::wait`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Readiness {
     /// A buffer can be dequeued.
     Filled,
-    /// Nothing happened.
+    /// Nothing happened before the timeout.
     TimedOut,
-    /// The driver reports an error or that the camera is gone; the next request says which.
+    /// The driver reports an error, or that the camera is gone. The next request returns the
+    /// reason.
     Fault,
 }
 
-/// The monotonic clock that drivers stamp pictures with.
+/// Returns the time of the monotonic clock, which drivers use for the timestamps of frames.
 pub fn monotonic_now() -> Duration {
     let mut now = libc::timespec {
         tv_sec: 0,
@@ -424,7 +433,7 @@ fn duration(time: libc::timeval) -> Duration {
         + Duration::from_micros(u64::try_from(time.tv_usec).unwrap_or(0))
 }
 
-/// A name up to its first zero byte.
+/// Decodes a name, which ends at the first zero byte.
 fn text(bytes: &[u8]) -> String {
     let end = bytes.iter().position(|&byte| byte == 0);
     let name = bytes.get(..end.unwrap_or(bytes.len())).unwrap_or(bytes);
@@ -436,7 +445,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_that_is_no_device_says_so() {
+    fn a_file_that_is_no_device_is_reported() {
         let file = tempfile::NamedTempFile::new().unwrap();
         let node = Node::open(file.path()).unwrap();
         let error = node.identity().unwrap_err();

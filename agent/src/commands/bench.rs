@@ -1,6 +1,4 @@
-//! `cv-agent bench`: times every stage on this machine.
-
-mod machine;
+//! `cv-agent bench`: measures every stage on this machine.
 
 use std::hint::black_box;
 use std::io::{self, Write};
@@ -14,46 +12,47 @@ use cv_capture::{SourceSpec, Wanted};
 use cv_detect::{Detection, Detector, DetectorArgs, DetectorInfo, Tracker};
 use cv_picture::RgbDecoder;
 use cv_picture::encode;
-use machine::Machine;
 
-/// A photograph of 640x480 with an object in it, for those who have no camera at hand.
+use super::machine::{self, Machine};
+
+/// A photograph of 640x480 pixels with an object in it, for users without a camera.
 const PICTURE: &[u8] = include_bytes!(concat!(
     env!("CARGO_MANIFEST_DIR"),
     "/../crates/detect/tests/fixtures/pictures/cat-close.jpg"
 ));
 
-/// Runs of a stage before those that count.
+/// Number of runs of a stage that are not measured, before those that are.
 const WARM_UP: usize = 3;
 
-/// Most and fewest runs of a stage.
+/// Maximum and minimum number of measured runs of a stage.
 const RUNS: (usize, usize) = (1000, 10);
 
-/// Objects that the tracker is timed with.
+/// Number of objects that the tracker is measured with.
 const TRACKED: usize = 30;
 
-/// Quality of the encoded picture, 1 to 100.
+/// JPEG quality of the encoded frames, 1 to 100.
 const QUALITY: u8 = 80;
 
-/// What `cv-agent bench` is told.
+/// Arguments of `cv-agent bench`.
 #[derive(Clone, Debug, clap::Args)]
 pub struct BenchArgs {
     /// Print one JSON object
     #[arg(long)]
     pub json: bool,
-    /// Capture this first, for the intervals between its pictures, and time the other stages on
-    /// one of them
+    /// Capture from this source first, measure the intervals between its frames, and measure the
+    /// other stages with one of them
     #[arg(long, visible_alias = "camera", value_name = "SOURCE")]
     pub source: Option<SourceSpec>,
-    /// How long each stage is run, 0.1 to 600
+    /// Seconds for which each stage runs, 0.1 to 600
     #[arg(long, value_name = "N", default_value_t = 5.0,
           value_parser = cv_service::value::number(0.1_f32..=600.0))]
     pub seconds: f32,
-    /// What to detect with.
+    /// Settings of the detector.
     #[command(flatten)]
     pub detector: DetectorArgs,
 }
 
-/// Time of a stage.
+/// Measured times of one stage.
 #[derive(Clone, Debug, Serialize)]
 struct Stage {
     stage: &'static str,
@@ -62,27 +61,27 @@ struct Stage {
     runs: usize,
 }
 
-/// Everything that was measured.
+/// All measurements.
 #[derive(Debug, Serialize)]
 struct Report {
     version: &'static str,
     machine: Machine,
     model: String,
-    engine: &'static str,
+    engine: String,
     accelerator: String,
     picture: String,
     stages: Vec<Stage>,
-    /// Resident memory with everything loaded, and the most so far.
+    /// Resident memory with everything loaded, in MB; `peak_rss_mb` is the maximum so far.
     rss_mb: f32,
     peak_rss_mb: f32,
 }
 
-/// Times every stage and prints median, 99th percentile and memory.
+/// Measures every stage and prints median, 99th percentile and memory.
 ///
 /// # Errors
 ///
-/// [`cv_detect::DetectError`] if the detector cannot be loaded, [`cv_capture::CaptureError`] if
-/// the source cannot be opened.
+/// Returns [`cv_detect::DetectError`] if the detector cannot be loaded, and
+/// [`cv_capture::CaptureError`] if the source cannot be opened.
 pub fn run(args: BenchArgs) -> anyhow::Result<()> {
     let machine = Machine::this();
     let time = Duration::from_secs_f32(args.seconds);
@@ -130,7 +129,8 @@ pub fn run(args: BenchArgs) -> anyhow::Result<()> {
 impl Stage {
     fn new(stage: &'static str, mut times: Vec<Duration>) -> Self {
         times.sort_unstable();
-        // The smallest time that so many percent of the runs do not exceed.
+        // The percentile is the shortest measured time that `percent` percent of the runs do not
+        // exceed.
         let percentile = |percent: usize| {
             let rank = (times.len() * percent).div_ceil(100).max(1);
             let time = times.get(rank - 1).copied().unwrap_or_default();
@@ -145,7 +145,7 @@ impl Stage {
     }
 }
 
-/// Runs `once` for about `time` and hands out what it returns.
+/// Runs `once` repeatedly for about `time`, and returns its results.
 fn repeat<T, E>(time: Duration, mut once: impl FnMut() -> Result<T, E>) -> Result<Vec<T>, E> {
     for _ in 0..WARM_UP {
         once()?;
@@ -159,7 +159,7 @@ fn repeat<T, E>(time: Duration, mut once: impl FnMut() -> Result<T, E>) -> Resul
     Ok(results)
 }
 
-/// A source's latest picture, and the intervals between its pictures.
+/// Measures the intervals between a source's frames. Returns the latest frame and the measurement.
 fn time_capture(spec: &SourceSpec, time: Duration) -> anyhow::Result<(Vec<u8>, Stage)> {
     let mut source = cv_capture::open(spec, &Wanted::default())?;
     let mut next = |until: Instant| {
@@ -170,9 +170,9 @@ fn time_capture(spec: &SourceSpec, time: Duration) -> anyhow::Result<(Vec<u8>, S
         }
         Ok::<_, cv_capture::CaptureError>(None)
     };
-    // A camera may take its time to get ready, which is another matter.
-    let (mut jpeg, mut before) =
-        next(Instant::now() + Duration::from_secs(10))?.context("no picture came in 10 s")?;
+    // The time that a camera needs until its first frame is not part of the measurement.
+    let (mut jpeg, mut before) = next(Instant::now() + Duration::from_secs(10))?
+        .context("the source delivered no frame in 10 s")?;
     let mut times = Vec::new();
     let end = before + time;
     while let Some((picture, at)) = next(end)? {
@@ -182,7 +182,8 @@ fn time_capture(spec: &SourceSpec, time: Duration) -> anyhow::Result<(Vec<u8>, S
     Ok((jpeg.to_vec(), Stage::new("capture (interval)", times)))
 }
 
-/// Decode, resize, inference and post-processing, and all of it; also the picture's size.
+/// Measures decode, resize, inference and post-processing, and all of them together. Also returns
+/// the size of the image.
 fn time_detector(
     detector: &mut Detector,
     picture: &[u8],
@@ -195,7 +196,7 @@ fn time_detector(
         let times = detector.detect(picture, &mut found)?;
         Ok::<_, cv_detect::DetectError>((times, start.elapsed()))
     })
-    .context("cannot search the picture")?;
+    .context("cannot search the frame")?;
     let size = runs
         .first()
         .map_or((0, 0), |(times, _)| (times.width, times.height));
@@ -210,14 +211,14 @@ fn time_detector(
     Ok(size)
 }
 
-/// Following objects that all move, from frame to frame.
+/// Measures the tracker with objects that all move from frame to frame.
 fn time_tracker(time: Duration) -> Stage {
     let mut tracker = Tracker::new();
     let mut found = Vec::with_capacity(TRACKED);
     let mut frame = 0_u64;
     let once = || {
         frame += 1;
-        // Six by five objects that go back and forth.
+        // Six by five objects that move back and forth.
         let shift = (frame % 40).abs_diff(20) as f32 * 0.002;
         found.clear();
         found.extend((0..TRACKED).map(|index| {
@@ -237,7 +238,7 @@ fn time_tracker(time: Duration) -> Stage {
     Stage::new("track (30 objects)", times)
 }
 
-/// What only raw cameras, slow links and boxes burnt in need.
+/// Measures encoding, which only raw cameras, slow links and the tutorial's server need.
 fn time_encoder(picture: &[u8], time: Duration) -> anyhow::Result<Stage> {
     let mut decoder = RgbDecoder::new();
     let rgb = decoder.decode(picture)?;
@@ -262,20 +263,9 @@ fn print(out: &mut impl Write, report: &Report) -> io::Result<()> {
         peak_rss_mb,
     } = report;
     writeln!(out, "cv-agent {version} on {}", machine.name)?;
-    let frequency = machine
-        .max_mhz
-        .map_or(String::new(), |mhz| format!(" at up to {mhz} MHz"));
-    let governor = machine.governor.as_deref().unwrap_or("unknown");
-    writeln!(
-        out,
-        "{} cores, {}{frequency}, governor {governor}, {:.0} MB of memory",
-        machine.cores, machine.architecture, machine.memory_mb
-    )?;
-    writeln!(
-        out,
-        "{}, kernel {}, load before {:.2}",
-        machine.system, machine.kernel, machine.load
-    )?;
+    for line in machine.lines() {
+        writeln!(out, "{line}")?;
+    }
     writeln!(
         out,
         "{model} with {engine}, {accelerator}; picture {picture}\n"
@@ -300,7 +290,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn percentiles_are_times_that_were_measured() {
+    fn each_percentile_is_a_measured_time() {
         let ms = |ms| Duration::from_millis(ms);
         let stage = Stage::new("stage", (1..=200).rev().map(ms).collect());
         assert_eq!((stage.median_ms, stage.p99_ms), (100.0, 198.0));
@@ -311,7 +301,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stage_runs_a_few_times_even_if_time_is_up() {
+    fn a_stage_runs_a_minimum_number_of_times() {
         let mut calls = 0;
         let runs = repeat(Duration::ZERO, || {
             calls += 1;

@@ -1,35 +1,37 @@
-//! What a reader of the figures has to know about the machine.
+//! Facts about the machine that a reader needs to interpret the measurements.
 
 use std::fs;
 
 use serde::Serialize;
 
-/// The machine that the figures come from.
+/// Description of the machine that was measured.
 #[derive(Clone, Debug, Serialize)]
 pub struct Machine {
-    /// The board's or else the processor's name.
+    /// Name of the board, or else of the processor.
     pub name: String,
-    /// As Rust calls it.
+    /// Processor architecture, as Rust names it.
     pub architecture: &'static str,
-    /// Processor cores that we may use.
+    /// Number of processor cores that the process may use.
     pub cores: usize,
-    /// What decides the cores' frequency, if the kernel says.
+    /// Frequency governor of the cores, if the kernel reports it.
     pub governor: Option<String>,
-    /// Highest frequency of the first core, if the kernel says.
+    /// What the cores can do that decides how fast models run.
+    pub features: Vec<&'static str>,
+    /// Maximum frequency of the first core in MHz, if the kernel reports it.
     pub max_mhz: Option<u32>,
     /// Memory in MB (10^6 bytes).
     pub memory_mb: f32,
-    /// The kernel's release.
+    /// Release of the kernel.
     pub kernel: String,
-    /// The distribution, as it calls itself.
+    /// Name of the Linux distribution.
     pub system: String,
-    /// Processes that wanted to run in the last minute, on average: much above 1 and the figures
-    /// are those of a busy machine.
+    /// Average number of processes that wanted to run in the last minute. If it is much above 1,
+    /// the measurements are those of a busy machine.
     pub load: f32,
 }
 
 impl Machine {
-    /// Looks at this machine; what it does not say is empty or 0.
+    /// Describes this machine. What the kernel does not report is empty or 0.
     #[must_use]
     pub fn this() -> Self {
         let governor = "/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor";
@@ -39,6 +41,7 @@ impl Machine {
             architecture: std::env::consts::ARCH,
             cores: std::thread::available_parallelism().map_or(0, Into::into),
             governor: text(governor),
+            features: features(),
             max_mhz: text(frequency).and_then(|khz| Some(khz.parse::<u32>().ok()? / 1000)),
             memory_mb: field("/proc/meminfo", "MemTotal").map_or(0.0, mb),
             kernel: text("/proc/sys/kernel/osrelease").unwrap_or_default(),
@@ -50,16 +53,38 @@ impl Machine {
     }
 }
 
-/// Resident memory of this process now and at most so far, in MB (10^6 bytes).
+impl Machine {
+    /// All but the name, for people.
+    #[must_use]
+    pub fn lines(&self) -> [String; 3] {
+        let frequency = self
+            .max_mhz
+            .map_or(String::new(), |mhz| format!(" at up to {mhz} MHz"));
+        let governor = self.governor.as_deref().unwrap_or("unknown");
+        [
+            format!(
+                "{} cores, {}{frequency}, governor {governor}, {:.0} MB of memory",
+                self.cores, self.architecture, self.memory_mb
+            ),
+            format!("processor features: {}", self.features.join(", ")),
+            format!(
+                "{}, kernel {}, load before {:.2}",
+                self.system, self.kernel, self.load
+            ),
+        ]
+    }
+}
+
+/// Returns the resident memory of this process, now and at its peak, in MB (10^6 bytes).
 #[must_use]
 pub fn memory() -> (f32, f32) {
     let of = |name| field("/proc/self/status", name).map_or(0.0, mb);
     let now = of("VmRSS");
-    // The kernel counts per processor, so its maximum may lag behind.
+    // The kernel counts per processor, so its peak may lag behind.
     (now, of("VmHWM").max(now))
 }
 
-/// Kernel's kB, which are KiB, to MB.
+/// Converts the kernel's kB, which are KiB, to MB.
 fn mb(kib: String) -> f32 {
     let number = kib.split(' ').next().and_then(|kib| kib.parse().ok());
     number.unwrap_or(0.0) * 1024.0 / 1e6
@@ -71,7 +96,7 @@ fn text(path: &str) -> Option<String> {
     (!text.is_empty()).then(|| text.to_owned())
 }
 
-/// The value of a line `name: value`.
+/// Returns the value of a line `name: value` in the file at `path`.
 fn field(path: &str, name: &str) -> Option<String> {
     let file = fs::read_to_string(path).ok()?;
     let line = file.lines().find(|line| {
@@ -88,6 +113,30 @@ fn board() -> Option<String> {
 
 fn processor() -> Option<String> {
     field("/proc/cpuinfo", "model name")
+}
+
+/// Of the features that the kernel lists, those that XNNPACK and TensorFlow Lite have code for.
+fn features() -> Vec<&'static str> {
+    const KNOWN: [&str; 14] = [
+        "sse4_1",
+        "avx",
+        "avx2",
+        "fma",
+        "f16c",
+        "avx512f",
+        "avx512_vnni",
+        "avx_vnni",
+        "amx_int8",
+        "neon",
+        "asimd",
+        "asimdhp",
+        "asimddp",
+        "i8mm",
+    ];
+    let listed = field("/proc/cpuinfo", "flags").or_else(|| field("/proc/cpuinfo", "Features"));
+    let listed = listed.unwrap_or_default();
+    let has = |name: &&str| listed.split(' ').any(|feature| feature == *name);
+    KNOWN.into_iter().filter(has).collect()
 }
 
 fn system() -> Option<String> {
