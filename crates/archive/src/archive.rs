@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -12,53 +12,23 @@ use crate::config::Config;
 use crate::disk::{Disk, RealDisk, replace_file};
 use crate::error::ArchiveError;
 use crate::events::{Change, Event};
-use crate::frame::{Found, Frame};
+use crate::folder::lock;
 use crate::index::{INDEX_FILE, Index};
 use crate::keeper::Keeper;
 use crate::library::{Library, checked_json};
 use crate::recorder::{Core, Environment, Input, Queue, Tuning, record_of};
 use crate::repair::recover_after_crash;
-use crate::rules::{RecordMode, Rules};
+use crate::rules::Rules;
 use crate::segment::record_path;
-use crate::status::{CameraCounters, CameraStatus, Gate, Number, Status};
-use crate::writer::{IndexThread, Listener, Listeners, Writer, channel};
-
-/// Held by the one process that writes.
-const LOCK_FILE: &str = "lock";
+use crate::shared::{Recorder, Removed, Shared};
+use crate::status::{CameraStatus, Number, Status};
+use crate::writer::{IndexThread, Listener, channel};
 
 /// How often a recorder takes what has come.
 const TICK: Duration = Duration::from_millis(100);
 
 /// Longest that [`Archive::settle`] waits for one recorder.
 const SETTLE_TIME: Duration = Duration::from_secs(20);
-
-/// What all parts of an archive share.
-pub(crate) struct Shared {
-    pub config: Config,
-    pub disk: Arc<dyn Disk>,
-    pub clock: Arc<dyn Clock>,
-    pub gate: Arc<Gate>,
-    pub listeners: Arc<Listeners>,
-    pub writer: Writer,
-    pub removed: Removed,
-    pub free_bytes: Number,
-    pub used_bytes: Number,
-    pub closing: Arc<AtomicBool>,
-    pub library: Arc<Library>,
-    cameras: Mutex<BTreeMap<String, Arc<Recorder>>>,
-    rules: Mutex<BTreeMap<String, Arc<Rules>>>,
-    data_version: AtomicI64,
-    /// Cameras whose rules another process has written.
-    changed_rules: Mutex<Vec<String>>,
-}
-
-/// Bytes that retention has removed, by reason.
-#[derive(Default)]
-pub(crate) struct Removed {
-    pub age: Number,
-    pub bytes: Number,
-    pub floor: Number,
-}
 
 /// Events and recorded frames of all cameras.
 ///
@@ -68,68 +38,6 @@ pub struct Archive {
     threads: Mutex<Vec<JoinHandle<()>>>,
     recorders: Mutex<Vec<JoinHandle<()>>>,
     _lock: fs::File,
-}
-
-/// Takes one camera's frames and detections. No method waits.
-pub struct Recorder {
-    camera: String,
-    queue: Queue,
-    counters: Arc<CameraCounters>,
-    tuning: Tuning,
-    rules: Mutex<Arc<Rules>>,
-}
-
-impl Recorder {
-    /// Takes a frame.
-    pub fn frame(&self, frame: Frame) {
-        self.queue.push(Input::Frame(frame));
-    }
-
-    /// Takes what was found in a frame.
-    pub fn found(&self, found: Found) {
-        self.queue.push(Input::Found(found));
-    }
-
-    /// The agent has started anew: ids of objects mean others from now on.
-    pub fn new_session(&self) {
-        self.queue.push(Input::NewSession);
-    }
-
-    /// The most frames a second that recording can use: `Some(None)` is all, `None` is none.
-    #[must_use]
-    pub fn wants(&self) -> Option<Option<f32>> {
-        let rules = self.rules.lock().unwrap_or_else(PoisonError::into_inner);
-        match rules.record.unwrap_or(self.tuning.record) {
-            RecordMode::Off => None,
-            RecordMode::Events | RecordMode::Continuous => {
-                Some(rules.record_fps.or(self.tuning.record_fps))
-            }
-        }
-    }
-
-    fn set_rules(&self, rules: Arc<Rules>) {
-        *self.rules.lock().unwrap_or_else(PoisonError::into_inner) = rules.clone();
-        self.queue.push(Input::Rules(rules));
-    }
-
-    fn status(&self) -> CameraStatus {
-        let counters = &self.counters;
-        CameraStatus {
-            camera: self.camera.clone(),
-            recording: counters.recording.get() > 0,
-            fault: counters.fault(),
-            running_events: counters.running.get(),
-            events: counters.events.get(),
-            frames: counters.frames.get(),
-            bytes: counters.bytes.get(),
-            ring_bytes: counters.ring_bytes.get(),
-            dropped: BTreeMap::from([
-                ("rate", counters.above_rate.get()),
-                ("disk", counters.not_stored.get()),
-                ("busy", self.queue.dropped()),
-            ]),
-        }
-    }
 }
 
 impl Archive {
@@ -155,7 +63,7 @@ impl Archive {
         let root = config.dir.clone();
         disk.create_folders(&root)
             .map_err(ArchiveError::file("create", &root))?;
-        let lock = lock(&config)?;
+        let lock = lock(&root)?;
         let mut index = Index::open(&root, true)?;
         recover_after_crash(disk.as_ref(), &root, &mut index)?;
         let identity = disk.identity(&root.join(INDEX_FILE)).ok();
@@ -423,23 +331,6 @@ fn join(threads: &Mutex<Vec<JoinHandle<()>>>) {
     }
 }
 
-pub(crate) fn lock(config: &Config) -> Result<fs::File, ArchiveError> {
-    let path = config.dir.join(LOCK_FILE);
-    let file = fs::OpenOptions::new()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .open(&path)
-        .map_err(ArchiveError::file("create", &path))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(fs::TryLockError::WouldBlock) => Err(ArchiveError::InUse {
-            path: config.dir.clone(),
-        }),
-        Err(fs::TryLockError::Error(err)) => Err(ArchiveError::file("lock", &path)(err)),
-    }
-}
-
 fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, ArchiveError> {
     std::thread::Builder::new()
         .name(name.to_owned())
@@ -479,93 +370,4 @@ fn record(mut core: Core, recorder: &Recorder, shared: &Shared) {
             return;
         }
     }
-}
-
-impl Shared {
-    fn cameras(&self) -> MutexGuard<'_, BTreeMap<String, Arc<Recorder>>> {
-        self.cameras.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub fn rules_of(&self, camera: &str) -> Result<Arc<Rules>, ArchiveError> {
-        let known = self.lock_rules().get(camera).cloned();
-        if let Some(rules) = known {
-            return Ok(rules);
-        }
-        let rules = Arc::new(self.library.stored_rules(camera)?);
-        self.lock_rules().insert(camera.to_owned(), rules.clone());
-        Ok(rules)
-    }
-
-    fn lock_rules(&self) -> MutexGuard<'_, BTreeMap<String, Arc<Rules>>> {
-        self.rules.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn apply_rules(&self, camera: &str, rules: Arc<Rules>) {
-        self.lock_rules().insert(camera.to_owned(), rules.clone());
-        let recorder = self.cameras().get(camera).cloned();
-        if let Some(recorder) = recorder {
-            recorder.set_rules(rules);
-        }
-    }
-
-    /// Takes over rules that another process has written, as `cv-relay rules`.
-    pub fn refresh_rules(&self) -> Result<(), ArchiveError> {
-        let version = self.writer.call(|index| index.data_version())?;
-        if self.data_version.swap(version, Ordering::Relaxed) == version {
-            return Ok(());
-        }
-        let known: Vec<String> = self.lock_rules().keys().cloned().collect();
-        for camera in known {
-            let stored = self.library.stored_rules(&camera)?;
-            let changed = self
-                .lock_rules()
-                .get(&camera)
-                .is_some_and(|rules| **rules != stored);
-            if changed {
-                log::info!("{camera:?}: other rules");
-                self.changed_rules
-                    .lock()
-                    .unwrap_or_else(PoisonError::into_inner)
-                    .push(camera.clone());
-                self.apply_rules(&camera, Arc::new(stored));
-            }
-        }
-        Ok(())
-    }
-
-    /// Removes the files of rows that are gone, and tells of the events among them.
-    pub fn unlink(&self, doomed: &crate::index::Doomed) -> Result<(), ArchiveError> {
-        for event in &doomed.events {
-            self.listeners.tell(Change::Delete, event);
-        }
-        remove_files(self.disk.as_ref(), &self.config.dir, &doomed.files)?;
-        let files = doomed.files.clone();
-        self.writer.call(move |index| index.forget_garbage(&files))
-    }
-}
-
-/// Unlinks files below the archive's folder, and the folders that become empty.
-pub(crate) fn remove_files(
-    disk: &dyn Disk,
-    root: &std::path::Path,
-    files: &[String],
-) -> Result<(), ArchiveError> {
-    let mut folders = std::collections::BTreeSet::new();
-    for file in files {
-        let path = root.join(file);
-        disk.remove(&path)
-            .map_err(ArchiveError::file("remove", &path))?;
-        folders.extend(path.parent().map(std::path::Path::to_owned));
-    }
-    for hour in folders {
-        // The names are gone for good before the note that they have to go.
-        let _ = disk.sync_folder(&hour);
-        // Fails while there is something in it.
-        if disk.remove_folder(&hour).is_ok()
-            && let Some(day) = hour.parent()
-        {
-            let _ = disk.remove_folder(day);
-        }
-    }
-    Ok(())
 }

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use cv_protocol::Timestamp;
 
-use crate::archive::Shared;
 use crate::error::ArchiveError;
 use crate::index::{Doomed, INDEX_FILE, Limit};
+use crate::shared::Shared;
 
 /// How often the disk is looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(1);

@@ -44,6 +44,7 @@ mod disk;
 mod error;
 mod events;
 pub mod export;
+mod folder;
 mod frame;
 mod index;
 mod keeper;
@@ -53,12 +54,13 @@ mod recorder;
 mod repair;
 mod rules;
 mod segment;
+mod shared;
 mod status;
 #[cfg(test)]
 mod tests;
 mod writer;
 
-pub use archive::{Archive, Recorder};
+pub use archive::Archive;
 pub use clock::{Clock, SystemClock};
 pub use config::Config;
 pub use disk::{Disk, DiskFile, RealDisk};
@@ -74,4 +76,5 @@ pub use rules::{
     Stationary, Zone,
 };
 pub use segment::{MAX_GAP_US, MAX_SEGMENT_US, Record, StoredFrame, camera_folder};
+pub use shared::Recorder;
 pub use status::{CameraStatus, Status};

@@ -9,7 +9,6 @@ use crate::disk::{Disk, RealDisk};
 use crate::error::ArchiveError;
 use crate::events::Event;
 use crate::index::{Bucket, EventFilter, EventPage, Index};
-use crate::playback::Playback;
 use crate::rules::Rules;
 use crate::segment::snapshot_path;
 
@@ -144,12 +143,6 @@ impl Library {
     pub fn cameras(&self) -> Result<Vec<String>, ArchiveError> {
         let usage = self.read(|index| index.usage())?;
         Ok(usage.into_iter().map(|(camera, _)| camera).collect())
-    }
-
-    /// A camera's footage, from a time on.
-    #[must_use]
-    pub fn play(self: &Arc<Self>, camera: &str, from: Timestamp) -> Playback {
-        Playback::new(self.clone(), camera, from)
     }
 
     /// The rules of a camera as they are stored: the defaults, if it has none of its own.

@@ -39,8 +39,16 @@ struct Here {
     found: Vec<Found>,
 }
 
+impl Library {
+    /// A camera's footage, from a time on.
+    #[must_use]
+    pub fn play(self: &Arc<Self>, camera: &str, from: Timestamp) -> Playback {
+        Playback::new(self.clone(), camera, from)
+    }
+}
+
 impl Playback {
-    pub(crate) fn new(library: Arc<Library>, camera: &str, from: Timestamp) -> Self {
+    fn new(library: Arc<Library>, camera: &str, from: Timestamp) -> Self {
         Self {
             library,
             camera: camera.to_owned(),

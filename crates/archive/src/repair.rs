@@ -3,11 +3,10 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use crate::archive::{lock, remove_files};
-use crate::config::Config;
 use crate::disk::{Disk, RealDisk};
 use crate::error::ArchiveError;
 use crate::events::{Event, seconds_us};
+use crate::folder::{lock, remove_files};
 use crate::index::{INDEX_FILE, Index, Row};
 use crate::rules::Rules;
 use crate::segment::{SEGMENT_FILES, Segment, camera_of_folder, recover, verify};
@@ -221,7 +220,7 @@ pub(crate) fn check_on(disk: &dyn Disk, dir: &Path) -> Result<Report, ArchiveErr
         ..Report::default()
     };
     let segments = index.all_segments()?;
-    let recording = lock(&Config::new(dir)).is_err();
+    let recording = lock(dir).is_err();
     for segment in &segments {
         report.segments += 1;
         report.frames += segment.frames;
@@ -330,7 +329,7 @@ fn check_strangers(
 /// If the archive is in use or a file cannot be changed.
 pub fn repair(dir: &Path) -> Result<Report, ArchiveError> {
     let disk = RealDisk;
-    let _lock = lock(&Config::new(dir))?;
+    let _lock = lock(dir)?;
     let mut report = Report::default();
     let mut index = match Index::open(dir, true).and_then(|index| {
         let wrong = index.check()?;

@@ -163,7 +163,7 @@ fn list(dir: &Path, filter: &EventFilter, limit: usize, json: bool) -> anyhow::R
         let page = library.events(filter, cursor.as_deref(), left)?;
         for event in &page.events {
             if json {
-                writeln!(out, "{}", serde_json::to_string(&told(event))?)?;
+                writeln!(out, "{}", serde_json::to_string(&told::event(event))?)?;
             } else {
                 writeln!(out, "{}", row(event))?;
             }

@@ -14,12 +14,13 @@ mod http;
 mod metrics;
 mod playing;
 mod tap;
+mod told;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use cv_archive::{Archive, Change, Event};
-use cv_protocol::{EventChange, EventInfo, EventMessage};
+use cv_archive::Archive;
+use cv_protocol::EventMessage;
 
 pub use args::ArchiveArgs;
 pub use commands::{ArchiveAction, ArchiveCommand};
@@ -39,8 +40,8 @@ pub(crate) fn attach(archive: &Arc<Archive>, hub: &Arc<Hub>) {
     archive.listen(move |change, event| {
         if let Some(hub) = viewers.upgrade() {
             hub.outbox().send_event(&EventMessage {
-                change: told_change(change),
-                event: told(event),
+                change: told::change(change),
+                event: told::event(event),
             });
         }
     });
@@ -61,34 +62,5 @@ pub(crate) async fn keep_told(archive: Arc<Archive>, hub: Arc<Hub>) {
         for camera in archive.take_changed_rules() {
             hub.recording_changed(&camera);
         }
-    }
-}
-
-fn told_change(change: Change) -> EventChange {
-    match change {
-        Change::Start => EventChange::Start,
-        Change::Update => EventChange::Update,
-        Change::End => EventChange::End,
-        Change::Delete => EventChange::Delete,
-    }
-}
-
-/// An event as clients get it.
-pub(crate) fn told(event: &Event) -> EventInfo {
-    let path = |file: &str| format!("/api/events/{}/{file}", event.id);
-    EventInfo {
-        id: event.id.clone(),
-        camera: event.camera.clone(),
-        label: event.label.clone(),
-        start_us: event.start_us,
-        end_us: event.end_us,
-        score: event.score,
-        bounding_box: event.bounding_box,
-        best_us: event.best_us,
-        zones: event.zones.clone(),
-        stationary: event.stationary,
-        kept: event.kept,
-        snapshot: event.has_snapshot.then(|| path("snapshot.jpg")),
-        clip: path("clip.mkv"),
     }
 }

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use cv_archive::{Archive, Found, Frame as Recorded, Recorder};
-use cv_protocol::{Detections, Recording, Timestamp};
+use bytes::Bytes;
+use cv_archive::{Archive, Found, Frame, Recorder};
+use cv_protocol::{Detections, FrameMeta, Recording, Timestamp};
 
-use crate::hub::Frame;
 use crate::hub::tap;
 
 /// Records all cameras in an archive.
@@ -42,16 +42,15 @@ impl tap::Tap for CameraTap {
         self.recorder.new_session();
     }
 
-    fn frame(&self, at: Timestamp, frame: &Frame) {
-        let meta = &frame.meta.frame;
-        self.recorder.frame(Recorded {
+    fn frame(&self, at: Timestamp, meta: &FrameMeta, jpeg: &Bytes) {
+        self.recorder.frame(Frame {
             seq: meta.seq,
             captured_us: meta.captured_us,
             at_us: at,
             width: meta.width,
             height: meta.height,
             annotated: meta.annotated,
-            jpeg: frame.jpeg.clone(),
+            jpeg: jpeg.clone(),
         });
     }
 

@@ -2,9 +2,8 @@
 
 use std::sync::Arc;
 
-use cv_protocol::{Detections, Recording, Timestamp};
-
-use super::Frame;
+use bytes::Bytes;
+use cv_protocol::{Detections, FrameMeta, Recording, Timestamp};
 
 /// Whoever records cameras.
 pub trait Recorder: Send + Sync + 'static {
@@ -19,7 +18,7 @@ pub trait Tap: Send + Sync + 'static {
     /// The agent has started anew, or is another one.
     fn begin(&self);
     /// A frame, captured at this time by the relay's clock.
-    fn frame(&self, at: Timestamp, frame: &Frame);
+    fn frame(&self, at: Timestamp, meta: &FrameMeta, jpeg: &Bytes);
     /// What was found in a frame that was captured at this time by the relay's clock.
     fn detections(&self, at: Timestamp, detections: &Detections);
     /// The most frames a second that are recorded: `Some(None)` is all, `None` is none.

@@ -6,7 +6,8 @@ use cv_protocol::Timestamp;
 use rusqlite::types::Value;
 use rusqlite::{Connection, Row, params, params_from_iter};
 
-use super::{Index, number, sql, sql_u64, time};
+use super::connection::Index;
+use super::sql::{number, sql, sql_u64, time};
 use crate::error::ArchiveError;
 use crate::events::Event;
 

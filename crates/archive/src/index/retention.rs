@@ -7,7 +7,9 @@
 use cv_protocol::Timestamp;
 use rusqlite::{Connection, OptionalExtension as _, params};
 
-use super::{Index, events, number, segments, sql};
+use super::connection::Index;
+use super::sql::{number, sql};
+use super::{events, segments};
 use crate::error::ArchiveError;
 use crate::events::Event;
 use crate::segment::{SEGMENT_FILES, Segment, record_path, snapshot_path};

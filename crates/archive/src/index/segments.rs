@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use cv_protocol::Timestamp;
 use rusqlite::{Connection, Row, params};
 
-use super::{Index, number, sql, sql_u64, time};
+use super::connection::Index;
+use super::sql::{number, sql, sql_u64, time};
 use crate::error::ArchiveError;
 use crate::segment::Segment;
 

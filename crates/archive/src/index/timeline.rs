@@ -6,7 +6,8 @@ use cv_protocol::Timestamp;
 use rusqlite::params;
 use serde::Serialize;
 
-use super::{Index, sql, time};
+use super::connection::Index;
+use super::sql::{sql, time};
 use crate::error::ArchiveError;
 use crate::segment::MAX_SEGMENT_US;
 

@@ -5,7 +5,7 @@ use jiff::civil::Weekday;
 use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 
-use super::{Rules, RulesError};
+use super::error::RulesError;
 
 /// A day of the week.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -94,29 +94,24 @@ pub(super) fn time_zone(name: Option<&str>) -> Result<TimeZone, RulesError> {
     }
 }
 
-impl Rules {
-    /// Whether events may start at this time.
-    #[must_use]
-    pub fn hours_hold(&self, at: Timestamp) -> bool {
-        if self.hours.is_empty() {
-            return true;
-        }
-        let zone = time_zone(self.time_zone.as_deref()).unwrap_or_else(|_| TimeZone::system());
-        let micros = i64::try_from(at.0).unwrap_or(i64::MAX);
-        let Ok(moment) = jiff::Timestamp::from_microsecond(micros) else {
-            return true;
-        };
-        let local = moment.to_zoned(zone);
-        let minute = u32::try_from(i32::from(local.hour()) * 60 + i32::from(local.minute()));
-        let minute = minute.unwrap_or(0);
-        self.hours
-            .iter()
-            .any(|hours| hours.hold(local.weekday(), minute))
-    }
+/// Whether any of these spans holds a time, in the time zone of this name or this machine's.
+pub(super) fn hold(hours: &[Hours], zone: Option<&str>, at: Timestamp) -> bool {
+    let zone = time_zone(zone).unwrap_or_else(|_| TimeZone::system());
+    let micros = i64::try_from(at.0).unwrap_or(i64::MAX);
+    let Ok(moment) = jiff::Timestamp::from_microsecond(micros) else {
+        return true;
+    };
+    let local = moment.to_zoned(zone);
+    let minute = u32::try_from(i32::from(local.hour()) * 60 + i32::from(local.minute()));
+    let minute = minute.unwrap_or(0);
+    hours
+        .iter()
+        .any(|hours| hours.hold(local.weekday(), minute))
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::Rules;
     use super::*;
 
     fn at(text: &str) -> Timestamp {

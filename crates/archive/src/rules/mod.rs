@@ -1,18 +1,18 @@
 //! Which objects make an event, and what is recorded of them: one set of rules for each camera.
 
+mod error;
 mod hours;
 mod zone;
 
+use cv_protocol::Timestamp;
 use serde::{Deserialize, Serialize};
 
+pub use error::RulesError;
 pub use hours::{Day, Hours};
-pub use zone::{Mask, Zone};
+pub use zone::{MAX_POINTS, Mask, Zone};
 
 /// Most zones, and most masks, of one camera.
 pub const MAX_ZONES: usize = 32;
-
-/// Most corners of one polygon.
-pub const MAX_POINTS: usize = 64;
 
 /// Most searched frames that the rule "N of M" looks back.
 pub const MAX_SEARCHED: u32 = 32;
@@ -22,11 +22,6 @@ const MAX_TEXT_BYTES: usize = 64;
 
 /// Longest pre-roll and post-roll, in seconds: the pre-roll is held in memory.
 const MAX_ROLL_S: f32 = 60.0;
-
-/// Why rules cannot be followed: the text names the key, the value, and what is allowed.
-#[derive(Clone, Debug, PartialEq, thiserror::Error)]
-#[error("rules: {0}")]
-pub struct RulesError(pub String);
 
 /// What a camera's footage is kept of.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -230,6 +225,12 @@ impl Rules {
     #[must_use]
     pub fn wants(&self, label: &str) -> bool {
         self.labels.is_empty() || self.labels.iter().any(|wanted| wanted == label)
+    }
+
+    /// Whether events may start at this time.
+    #[must_use]
+    pub fn hours_hold(&self, at: Timestamp) -> bool {
+        self.hours.is_empty() || hours::hold(&self.hours, self.time_zone.as_deref(), at)
     }
 }
 

@@ -2,7 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{MAX_POINTS, RulesError};
+use super::error::RulesError;
+
+/// Most corners of one polygon.
+pub const MAX_POINTS: usize = 64;
 
 /// A named area.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

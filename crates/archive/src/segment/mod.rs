@@ -12,14 +12,14 @@
 //! [`MAX_GAP_US`]: what lies between its first and its last frame is footage.
 
 mod boxes;
+mod extent;
 mod name;
 mod reader;
 mod recover;
 mod side;
 mod writer;
 
-use cv_protocol::Timestamp;
-
+pub use extent::{MAX_GAP_US, MAX_SEGMENT_BYTES, MAX_SEGMENT_US, Segment};
 pub(crate) use name::{SEGMENT_FILES, record_path, with_extension};
 pub use name::{camera_folder, camera_of_folder, snapshot_path};
 pub use reader::{Reader, StoredFrame};
@@ -27,43 +27,3 @@ pub(crate) use recover::{recover, verify};
 pub(crate) use side::RECORD_BYTES;
 pub use side::Record;
 pub use writer::SegmentWriter;
-
-/// Longest pause between two frames of one segment, in microseconds.
-pub const MAX_GAP_US: u64 = 10_000_000;
-
-/// Longest segment, in microseconds.
-pub const MAX_SEGMENT_US: u64 = 60_000_000;
-
-/// Largest segment, in bytes: offsets in records have 32 bits.
-pub const MAX_SEGMENT_BYTES: u64 = 1 << 30;
-
-/// A segment as the index knows it: everything that it names is on the disk.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Segment {
-    /// Path below the archive's folder, without extension.
-    pub path: String,
-    /// The camera's name.
-    pub camera: String,
-    /// Time of the first frame.
-    pub start_us: Timestamp,
-    /// Time of the last frame.
-    pub end_us: Timestamp,
-    /// Number of frames.
-    pub frames: u64,
-    /// Bytes of the frames.
-    pub bytes: u64,
-    /// Bytes of the detections.
-    pub boxes_bytes: u64,
-    /// Whether it was recorded without regard to events.
-    pub continuous: bool,
-    /// Whether nothing will be added to it.
-    pub sealed: bool,
-}
-
-impl Segment {
-    /// Bytes that its files take.
-    #[must_use]
-    pub fn disk_bytes(&self) -> u64 {
-        self.bytes + self.boxes_bytes + (self.frames + 1) * RECORD_BYTES as u64
-    }
-}

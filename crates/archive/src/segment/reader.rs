@@ -6,8 +6,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use cv_protocol::Timestamp;
 
+use super::extent::Segment;
 use super::side::{self, RECORD_BYTES, Record};
-use super::{Segment, boxes, name};
+use super::{boxes, name};
 use crate::disk::Disk;
 use crate::error::ArchiveError;
 use crate::frame::Found;

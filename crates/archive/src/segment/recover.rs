@@ -3,8 +3,9 @@
 use std::io;
 use std::path::Path;
 
+use super::extent::Segment;
 use super::side::{self, RECORD_BYTES, Record};
-use super::{Segment, boxes, name};
+use super::{boxes, name};
 use crate::disk::Disk;
 use crate::error::ArchiveError;
 

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use cv_protocol::Timestamp;
 
+use super::extent::{MAX_GAP_US, MAX_SEGMENT_BYTES, MAX_SEGMENT_US, Segment};
 use super::side::{self, RECORD_BYTES, Record};
-use super::{MAX_GAP_US, MAX_SEGMENT_BYTES, MAX_SEGMENT_US, Segment, boxes, name};
+use super::{boxes, name};
 use crate::disk::{Disk, DiskFile};
 use crate::error::ArchiveError;
 use crate::frame::{Found, Frame};

@@ -2,6 +2,7 @@
 
 use std::io;
 
+use axum::Extension;
 use axum::body::Body;
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderName, StatusCode, header};
@@ -14,7 +15,8 @@ use serde::Deserialize;
 use tokio::sync::mpsc;
 
 use super::film::{self, FilmError};
-use super::{Failed, Memory, NOT_STORED, mp4};
+use super::memory::{Failed, Memory, NOT_STORED, Sight};
+use super::mp4;
 
 /// Pieces of footage that wait for a slow client.
 const PIECES: usize = 4;
@@ -25,10 +27,12 @@ const MAX_FOOTAGE_US: u64 = 24 * 3600 * 1_000_000;
 /// The best sight of an event, as the camera made it.
 pub(super) async fn snapshot(
     State(memory): State<Memory>,
+    Extension(sight): Extension<Sight>,
     Path(id): Path<String>,
 ) -> Result<Response, Failed> {
     let jpeg = memory
         .ask(move |archive| {
+            sight.event(archive, &id)?;
             archive
                 .snapshot(&id)?
                 .ok_or_else(|| Failed::not_found(format!("Event {id} has no snapshot yet.")))
@@ -53,8 +57,8 @@ struct Span {
     name: String,
 }
 
-fn span_of(archive: &Archive, id: &str) -> Result<Span, Failed> {
-    let event = archive.event(id)?;
+fn span_of(archive: &Archive, sight: &Sight, id: &str) -> Result<Span, Failed> {
+    let event = sight.event(archive, id)?;
     let (from, to) = archive.event_footage(id)?;
     let name = format!("{}-{}-{id}", event.camera, event.label);
     with_footage(
@@ -83,20 +87,24 @@ fn with_footage(archive: &Archive, span: Span) -> Result<Span, Failed> {
 /// An event's footage: the camera's own frames.
 pub(super) async fn clip_mkv(
     State(memory): State<Memory>,
+    Extension(sight): Extension<Sight>,
     Path(id): Path<String>,
 ) -> Result<Response, Failed> {
-    let span = memory.ask(move |archive| span_of(archive, &id)).await?;
+    let span = memory
+        .ask(move |archive| span_of(archive, &sight, &id))
+        .await?;
     matroska(&memory, span)
 }
 
 /// An event's footage as H.264.
 pub(super) async fn clip_mp4(
     State(memory): State<Memory>,
+    Extension(sight): Extension<Sight>,
     Path(id): Path<String>,
 ) -> Result<Response, Failed> {
     let span = memory
         .ask(move |archive| {
-            let span = span_of(archive, &id)?;
+            let span = span_of(archive, &sight, &id)?;
             mp4::check().map_err(|err| Failed(StatusCode::NOT_IMPLEMENTED, err.to_string()))?;
             Ok(span)
         })
@@ -118,8 +126,10 @@ pub(super) struct FootageQuery {
 /// Any footage: the camera's own frames.
 pub(super) async fn footage(
     State(memory): State<Memory>,
+    Extension(sight): Extension<Sight>,
     Query(query): Query<FootageQuery>,
 ) -> Result<Response, Failed> {
+    sight.check(&query.camera)?;
     let FootageQuery {
         camera,
         from_us,
@@ -151,8 +161,10 @@ pub(super) struct FrameQuery {
 /// The first frame at a time or later, as the camera made it.
 pub(super) async fn frame(
     State(memory): State<Memory>,
+    Extension(sight): Extension<Sight>,
     Query(query): Query<FrameQuery>,
 ) -> Result<Response, Failed> {
+    sight.check(&query.camera)?;
     let frame = memory
         .ask(move |archive| {
             archive

@@ -1,14 +1,15 @@
 //! `/api/events` and `/api/timeline`.
 
-use axum::Json;
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::IntoResponse;
+use axum::{Extension, Json};
+use cv_access::Cameras;
 use cv_archive::{Bucket, EventFilter, MAX_PAGE};
 use cv_protocol::{EventInfo, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::{Failed, Memory, NOT_STORED};
+use super::memory::{Failed, Memory, NOT_STORED, Sight};
 use crate::archive::told;
 
 /// Events of a page, unless told otherwise.
@@ -38,6 +39,7 @@ struct EventsAnswer {
 /// Events that match, newest first.
 pub(super) async fn list(
     State(memory): State<Memory>,
+    Extension(sight): Extension<Sight>,
     Query(query): Query<EventsQuery>,
 ) -> Result<impl IntoResponse, Failed> {
     let limit = query.limit.unwrap_or(PAGE);
@@ -46,8 +48,19 @@ pub(super) async fn list(
             "limit is {limit}, expected 1 to {MAX_PAGE}"
         )));
     }
+    let cameras = match (query.camera, &sight.0) {
+        (Some(camera), _) => {
+            sight.check(&camera)?;
+            vec![camera]
+        }
+        (None, Cameras::All) => Vec::new(),
+        (None, Cameras::Named(names)) if names.is_empty() => {
+            return Err(Failed::not_found("You may see no camera."));
+        }
+        (None, Cameras::Named(names)) => names.iter().cloned().collect(),
+    };
     let filter = EventFilter {
-        cameras: query.camera.into_iter().collect(),
+        cameras,
         label: query.label,
         zone: query.zone,
         from_us: query.from_us.map(Timestamp),
@@ -58,7 +71,7 @@ pub(super) async fn list(
         .ask(move |archive| Ok(archive.events(&filter, query.cursor.as_deref(), limit)?))
         .await?;
     let answer = EventsAnswer {
-        events: page.events.iter().map(told).collect(),
+        events: page.events.iter().map(told::event).collect(),
         next: page.next,
     };
     Ok(([NOT_STORED], Json(answer)))
@@ -67,10 +80,11 @@ pub(super) async fn list(
 /// One event.
 pub(super) async fn one(
     State(memory): State<Memory>,
+    Extension(sight): Extension<Sight>,
     Path(id): Path<String>,
 ) -> Result<impl IntoResponse, Failed> {
-    let event = memory.ask(move |archive| Ok(archive.event(&id)?)).await?;
-    Ok(([NOT_STORED], Json(told(&event))))
+    let event = memory.ask(move |archive| sight.event(archive, &id)).await?;
+    Ok(([NOT_STORED], Json(told::event(&event))))
 }
 
 /// What may be changed of an event.
@@ -89,7 +103,7 @@ pub(super) async fn change(
     let event = memory
         .ask(move |archive| Ok(archive.keep(&id, patch.kept)?))
         .await?;
-    Ok(([NOT_STORED], Json(told(&event))))
+    Ok(([NOT_STORED], Json(told::event(&event))))
 }
 
 /// Deletes an event and the footage that was recorded for it alone.
@@ -120,8 +134,10 @@ struct TimelineAnswer {
 /// Where footage and events of a camera are.
 pub(super) async fn timeline(
     State(memory): State<Memory>,
+    Extension(sight): Extension<Sight>,
     Query(query): Query<TimelineQuery>,
 ) -> Result<impl IntoResponse, Failed> {
+    sight.check(&query.camera)?;
     let TimelineQuery {
         camera,
         from_us,

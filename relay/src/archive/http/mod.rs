@@ -3,35 +3,30 @@
 mod clips;
 mod events;
 pub(super) mod film;
+mod memory;
 pub(super) mod mp4;
 mod rules;
 
 use std::sync::Arc;
 
-use axum::Router;
 use axum::extract::{Request, State};
-use axum::http::{HeaderName, StatusCode, header};
+use axum::http::header;
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use cv_archive::{Archive, ArchiveError};
+use axum::{Extension, Router};
+use cv_archive::Archive;
 
 use crate::doors::{Denied, Doors, Offered};
 use crate::hub::Hub;
-
-/// What requests are answered from.
-#[derive(Clone)]
-pub(crate) struct Memory {
-    archive: Option<Arc<Archive>>,
-    hub: Arc<Hub>,
-}
+use memory::{Failed, Memory, NOT_STORED, Sight};
 
 /// The description of all of this for programs.
 const OPENAPI: &str = include_str!("openapi.json");
 
 /// Everything below `/api` that needs the archive.
 ///
-/// Reading is for whoever may see every camera. Changes are for administrators; where there are no
+/// Everybody reads what the cameras that they may see have brought. Changes are for administrators; where there are no
 /// users, for whoever sits at this machine.
 pub(crate) fn routes<S>(
     hub: &Arc<Hub>,
@@ -68,85 +63,32 @@ pub(crate) fn routes<S>(
 async fn ask_the_doors(
     State(doors): State<Arc<Doors>>,
     offered: Offered,
-    request: Request,
+    mut request: Request,
     next: Next,
 ) -> Result<Response, Denied> {
-    doors.view_everything(&offered)?;
+    let grant = doors.view(&offered)?;
     let only_reads = request.method().is_safe();
     let is_the_owner = doors.access().is_none() && offered.at_this_machine();
     if !only_reads && !is_the_owner {
         doors.administer(&offered)?;
     }
+    request.extensions_mut().insert(Sight(grant.cameras));
     Ok(next.run(request).await)
 }
-
-const NOT_STORED: (HeaderName, &str) = (header::CACHE_CONTROL, "no-store");
 
 async fn openapi() -> impl IntoResponse {
     ([(header::CONTENT_TYPE, "application/json")], OPENAPI)
 }
 
-async fn status(State(memory): State<Memory>) -> Result<Response, Failed> {
-    let archive = memory.archive()?;
-    Ok(([NOT_STORED], axum::Json(archive.status())).into_response())
-}
-
-/// Why a request was not answered.
-#[derive(Debug)]
-pub(crate) struct Failed(StatusCode, String);
-
-impl Failed {
-    fn not_found(what: impl Into<String>) -> Self {
-        Self(StatusCode::NOT_FOUND, what.into())
-    }
-
-    fn bad(what: impl Into<String>) -> Self {
-        Self(StatusCode::BAD_REQUEST, what.into())
-    }
-}
-
-impl IntoResponse for Failed {
-    fn into_response(self) -> Response {
-        (self.0, [NOT_STORED], self.1 + "\n").into_response()
-    }
-}
-
-impl From<ArchiveError> for Failed {
-    fn from(err: ArchiveError) -> Self {
-        let status = match &err {
-            ArchiveError::NoSuchEvent { .. } => StatusCode::NOT_FOUND,
-            ArchiveError::Cursor(_) | ArchiveError::Rules(_) => StatusCode::BAD_REQUEST,
-            ArchiveError::File { source, .. } if source.kind() == std::io::ErrorKind::NotFound => {
-                StatusCode::NOT_FOUND
-            }
-            _ => StatusCode::SERVICE_UNAVAILABLE,
-        };
-        Self(status, err.explained())
-    }
-}
-
-impl Memory {
-    fn archive(&self) -> Result<&Arc<Archive>, Failed> {
-        self.archive.as_ref().ok_or_else(|| {
-            Failed::not_found("This relay records nothing: start it with --archive-dir.")
-        })
-    }
-
-    /// Runs `work`, which may read from the disk.
-    async fn ask<T: Send + 'static>(
-        &self,
-        work: impl FnOnce(&Archive) -> Result<T, Failed> + Send + 'static,
-    ) -> Result<T, Failed> {
-        let archive = self.archive()?.clone();
-        tokio::task::spawn_blocking(move || work(&archive))
-            .await
-            .map_err(|_| {
-                Failed(
-                    StatusCode::INTERNAL_SERVER_ERROR,
-                    "The archive did not answer; the relay's log tells why.".into(),
-                )
-            })?
-    }
+async fn status(
+    State(memory): State<Memory>,
+    Extension(sight): Extension<Sight>,
+) -> Result<Response, Failed> {
+    let mut status = memory.archive()?.status();
+    status
+        .cameras
+        .retain(|camera| sight.includes(&camera.camera));
+    Ok(([NOT_STORED], axum::Json(status)).into_response())
 }
 
 #[cfg(test)]

@@ -1,17 +1,19 @@
 //! `/api/cameras/NAME/rules`.
 
-use axum::Json;
 use axum::extract::{Path, State};
 use axum::response::IntoResponse;
+use axum::{Extension, Json};
 use cv_archive::Rules;
 
-use super::{Failed, Memory, NOT_STORED};
+use super::memory::{Failed, Memory, NOT_STORED, Sight};
 
 /// A camera's rules; the defaults, if it has none of its own.
 pub(super) async fn show(
     State(memory): State<Memory>,
+    Extension(sight): Extension<Sight>,
     Path(camera): Path<String>,
 ) -> Result<impl IntoResponse, Failed> {
+    sight.check(&camera)?;
     let rules = memory
         .ask(move |archive| Ok(archive.rules(&camera)?))
         .await?;

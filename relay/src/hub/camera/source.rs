@@ -148,7 +148,7 @@ impl Camera {
         if let Some(tap) = state.tap.clone() {
             let meta = &frame.meta;
             let at = state.place(meta.frame.captured_us, meta.received_us);
-            tap.frame(at, &frame);
+            tap.frame(at, &meta.frame, &frame.jpeg);
         }
 
         let mut ready = Vec::with_capacity(state.watchers.len());
