@@ -19,11 +19,10 @@ mod recover;
 mod side;
 mod writer;
 
-pub use extent::{MAX_GAP_US, MAX_SEGMENT_BYTES, MAX_SEGMENT_US, Segment};
+pub use extent::{MAX_GAP_US, MAX_SEGMENT_US, Segment};
 pub(crate) use name::{SEGMENT_FILES, record_path, with_extension};
 pub use name::{camera_folder, camera_of_folder, snapshot_path};
 pub use reader::{Reader, StoredFrame};
 pub(crate) use recover::{recover, verify};
-pub(crate) use side::RECORD_BYTES;
 pub use side::Record;
 pub use writer::SegmentWriter;
