@@ -47,6 +47,17 @@ need_cargo_deny() {
         cargo install --quiet --locked --root "$cache/tools" --version "$version" cargo-deny
 }
 
+# need_cargo_fuzz: the same for cargo-fuzz
+need_cargo_fuzz() {
+    local version=0.13.2
+    PATH=$cache/tools/bin:$PATH
+    command -v cargo-fuzz >/dev/null && return
+    say "building cargo-fuzz $version (once)"
+    env -u CARGO_TARGET_DIR CARGO_PROFILE_RELEASE_OPT_LEVEL=0 CARGO_PROFILE_RELEASE_LTO=off \
+        CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 \
+        cargo install --quiet --locked --root "$cache/tools" --version "$version" cargo-fuzz
+}
+
 # Makes cargo build this checkout's own programs even if another checkout was built in the same target directory before:
 # cargo takes the two for the same workspace, and every file that is older than the last build for unchanged.
 claim_target_directory() {

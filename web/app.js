@@ -3,6 +3,8 @@
 //   socket --frame, detections, stats, text--> pane of that camera --> picture (on repaint)
 //   four times a second: every number and notice on the page
 
+import { Access, useToken } from './access.js';
+import { Account } from './account.js';
 import { CameraChooser } from './cameras.js';
 import { DetectionCard, textLines } from './card.js';
 import { RelayClock, now, pageNow, since } from './clock.js';
@@ -11,6 +13,7 @@ import { LatencyCard } from './latency.js';
 import { Pane } from './pane.js';
 import { Panels } from './panels.js';
 import { showNotice } from './notice.js';
+import { SignIn } from './signin.js';
 import { Socket } from './socket.js';
 
 const UPDATE_MS = 250;
@@ -30,6 +33,10 @@ const DOUBLE_CLICK_MS = 600;
 const $ = (id) => document.getElementById(id);
 const paneTemplate = $('pane');
 const stage = $('stage');
+
+const access = new Access(() => account.update());
+const signIn = new SignIn(access, entered);
+const account = new Account(access, { signIn: () => signIn.ask(), left });
 
 const link = { state: 'connecting', everConnected: false, lostAt: 0, retryAt: 0, message: '', refusal: '' };
 const wish = readHash();
@@ -100,7 +107,7 @@ function onLink(state, { retryAt = 0, message = '', reason = '' }) {
     link.message = message || reason;
     if (message) link.refusal = message;
   }
-  if (state === 'refused' && /token/i.test(message)) askForToken(message);
+  if (state === 'refused') refused(message);
   update();
 }
 
@@ -129,6 +136,12 @@ function onEvent(name, [first, second]) {
     case 'clock':
       clock.answer(first);
       break;
+    case 'denied':
+      panes.get(first?.camera)?.deny(String(first?.message ?? 'you may not see it').slice(0, 300));
+      break;
+    case 'waiting':
+      account.waiting(first);
+      break;
     case 'refused':
       link.refusal = String(first?.message ?? 'refused').slice(0, 300);
       break;
@@ -151,6 +164,11 @@ function readHash() {
     sessionStorage.setItem('token', token);
     hash.delete('token');
     history.replaceState(null, '', `#${hash}`);
+  }
+  if (hash.has('set-up')) {
+    access.setUpLink = hash.get('set-up');
+    hash.delete('set-up');
+    history.replaceState(null, '', hash.size ? `#${hash}` : location.pathname + location.search);
   }
   const camera = hash.get('camera') ?? undefined;
   return { token, camera: hash.has('all') ? null : camera };
@@ -283,6 +301,9 @@ function setTitle(text) {
 }
 
 function emptyNotice() {
+  if (link.state !== 'connected' && access.info && !access.info.may_watch) {
+    return { kind: 'lost', title: 'This relay is closed', text: access.info.lacks ?? '' };
+  }
   if (link.state !== 'connected' || cameras === null) {
     const text = link.message ? `${link.message}. Trying again by itself.` : '';
     return { kind: 'wait', title: 'Connecting to the relay', text };
@@ -336,19 +357,45 @@ async function save() {
   setTimeout(() => URL.revokeObjectURL(anchor.href), 10_000);
 }
 
-function askForToken(message) {
-  const dialog = $('token');
-  socket.close();
-  setText($('token-message'), wish.token ? message : 'It was set when the relay was started.');
-  if (!dialog.open) dialog.showModal();
+/** The relay does not let us in: asks for what is missing, if somebody here can give it. */
+async function refused(message) {
+  const info = await access.refresh();
+  // Too many viewers, perhaps: it is tried again by itself.
+  if (info ? info.may_watch && !/token/i.test(message) : !/token/i.test(message)) return;
+  if (socket.connected) return;
+  if (!info || (info.token && !info.users && !info.set_up)) {
+    socket.close();
+    signIn.askForToken(wish.token ? message : 'It was set when the relay was started.');
+  } else if (info.users || info.set_up === 'here' || access.setUpLink) {
+    socket.close();
+    signIn.ask(/has ended/.test(message) ? 'Your session has ended.' : '');
+  } else {
+    link.refusal = info.lacks;
+    update();
+  }
 }
 
-$('token').addEventListener('close', () => {
-  wish.token = $('token-input').value;
-  $('token-input').value = '';
-  sessionStorage.setItem('token', wish.token);
+/** Somebody may come in now, perhaps with a token. */
+function entered(token) {
+  if (token) {
+    wish.token = token;
+    useToken(token);
+    sessionStorage.setItem('token', token);
+    access.refresh();
+  }
+  socket.close();
   socket.open();
-});
+}
+
+/** Somebody has signed out. */
+function left() {
+  wish.token = undefined;
+  useToken(undefined);
+  sessionStorage.removeItem('token');
+  socket.close();
+  socket.open();
+}
+
 $('mode').addEventListener('click', ({ target }) => {
   if (target.dataset.mode) setMode(target.dataset.mode === 'step');
 });
@@ -379,7 +426,7 @@ document.addEventListener('click', async ({ target }) => {
   setTimeout(() => setText(target, 'Copy'), 2000);
 });
 document.addEventListener('keydown', (event) => {
-  if (event.ctrlKey || event.metaKey || event.altKey || event.target.matches('input')) return;
+  if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest('input, dialog')) return;
   const digit = /^[0-9]$/.test(event.key) ? Number(event.key) : null;
   if (digit === 0 && cameras?.length > 1) choose(null);
   else if (digit && cameras?.[digit - 1]) choose(cameras[digit - 1].name);
@@ -436,5 +483,10 @@ setInterval(() => {
   lookAwake();
   update();
 }, UPDATE_MS);
+useToken(wish.token);
+access.refresh().then((info) => {
+  // Whoever opens the set-up link wants to use it, also where watching is open.
+  if (access.setUpLink && info) signIn.ask();
+});
 socket.open();
 update();

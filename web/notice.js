@@ -12,13 +12,13 @@ const LOSS_MS = 800;
  * The notice for one camera, or null when its picture is what it should be. Titles are read out by
  * screen readers when they change, so what changes every second stands in the text.
  *
- * `link` is the connection's state, `name` the camera, `info` its entry in `cameras`, `stats` its
+ * `denied` is why the relay does not show this camera, `link` the connection's state, `name` the camera, `info` its entry in `cameras`, `stats` its
  * newest ones, `paintedAt` when it was last painted (0 for never), `startedAt` since when frames are
  * expected; all times are milliseconds: `link.*`, `paintedAt`, `startedAt` and `now` of
  * `performance.now()`, `relayNow` of the relay's clock since the epoch (null while it is unknown).
  * Times of day are shown by this machine's clock: the relay's and the agent's may be wrong.
  */
-export function noticeFor({ link, name, info, stats, paintedAt, startedAt, now, relayNow }) {
+export function noticeFor({ denied, link, name, info, stats, paintedAt, startedAt, now, relayNow }) {
   const known = (us) => Number.isFinite(us) && us > 0 && relayNow !== null;
   const ageOf = (us) => Math.max(0, relayNow - us / 1000);
   const since = (us) => (known(us) ? ` since ${clockTime(Date.now() - ageOf(us))}` : '');
@@ -33,6 +33,7 @@ export function noticeFor({ link, name, info, stats, paintedAt, startedAt, now, 
       text: sentences(`${duration(lostMs)} ago`, link.refusal, 'Reconnecting by itself'),
     };
   }
+  if (denied) return { kind: 'offline', title: 'Not for you to see', text: sentences(denied) };
   if (!info) {
     return { kind: 'wait', title: `Waiting for ${name}`, text: 'No agent of this name is connected.' };
   }

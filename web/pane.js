@@ -43,6 +43,8 @@ export class Pane {
   #maxFps = 0;
   #startedAt = 0;
   #paintedAt = 0;
+  /** Why the relay does not show this camera, if it said so. */
+  #denied = '';
   #waitingSince = 0;
   /** The detections for which the painted picture was held in step, or null. */
   #own = null;
@@ -115,6 +117,7 @@ export class Pane {
     this.#maxFps = maxFps;
     this.#stream.maxFps = maxFps;
     this.#startedAt = performance.now();
+    this.#denied = '';
     this.#services.emit('watch', { camera: this.name, ...(maxFps ? { max_fps: maxFps } : {}) });
   }
 
@@ -124,6 +127,11 @@ export class Pane {
     this.#watching = false;
     this.#services.emit('unwatch', { camera: this.name });
     this.#forget();
+  }
+
+  /** The relay says that we may not see this camera. */
+  deny(message) {
+    this.#denied = message;
   }
 
   /** The connection is gone; the last picture stays. */
@@ -179,6 +187,7 @@ export class Pane {
     this.info = info ?? null;
     if (info && !this.painted) this.#picture.shape(info.width, info.height);
     const notice = noticeFor({
+      denied: this.#denied,
       link,
       name: this.name,
       info,

@@ -120,6 +120,15 @@ export class Panels {
   }
 }
 
+function searchedText(stats, withUnit) {
+  const searched = stats?.detect_fps;
+  const unchanged = stats?.unchanged_fps;
+  if (!Number.isFinite(searched) || !(unchanged > 0)) {
+    return withUnit(searched, 1, 'fps');
+  }
+  return `${fixed(searched, 1)} of ${fixed(searched + unchanged, 1)} fps, the rest unchanged`;
+}
+
 function agentRows(stats, info) {
   const withUnit = (value, digits, unit) =>
     Number.isFinite(value) ? `${fixed(value, digits)} ${unit}` : UNKNOWN;
@@ -127,7 +136,7 @@ function agentRows(stats, info) {
   return [
     ['Captured', withUnit(stats?.capture_fps, 1, 'fps'), 'Pictures from the camera'],
     ['Sent', withUnit(stats?.stream_fps, 1, 'fps'), 'Pictures to the relay'],
-    ['Searched', withUnit(stats?.detect_fps, 1, 'fps'), 'Pictures searched for objects'],
+    ['Searched', searchedText(stats, withUnit), 'Pictures searched for objects; with --detect-on motion those in which something moved'],
     ['Objects', stats?.objects_found ? `${count(stats.objects_found)}, ${count(stats.objects_lost ?? 0)} left` : UNKNOWN, 'Followed since the agent started'],
     ['Processor', withUnit(stats?.cpu, 0, '%'), 'Percent of one core'],
     ['Memory', withUnit(stats?.rss_mb, 0, 'MB'), 'Resident memory'],

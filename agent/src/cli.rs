@@ -14,7 +14,7 @@ use crate::commands::cameras::CamerasArgs;
 use crate::commands::detect::DetectArgs;
 use crate::commands::model::ModelArgs;
 use cv_capture::SourceSpec;
-use cv_detect::DetectorArgs;
+use cv_detect::{DetectorArgs, SearchOn, Sensitivity};
 use cv_picture::Resolution;
 use cv_uplink::Wire;
 
@@ -143,6 +143,20 @@ pub struct RunArgs {
     /// the detector can search
     #[arg(long, value_name = "FPS", value_parser = number(0.01_f32..=240.0))]
     pub detect_fps: Option<f32>,
+
+    /// When to search for objects: always, or on motion, which costs little while nothing moves
+    #[arg(long, value_enum, value_name = "WHEN", default_value_t)]
+    pub detect_on: SearchOn,
+
+    /// With --detect-on motion, seconds after which a frame is searched even if nothing moves, 0.1
+    /// to 86400
+    #[arg(long, value_name = "SECONDS", default_value_t = 5.0, value_parser = number(0.1_f32..=86400.0))]
+    pub detect_at_least: f32,
+
+    /// With --detect-on motion, how much has to change: low (large or near things), medium or high
+    /// (small or far ones)
+    #[arg(long, value_enum, value_name = "WORD", default_value_t)]
+    pub detect_sensitivity: Sensitivity,
 
     /// Send video only, without detections
     #[arg(long, num_args = 0..=1, require_equals = true, value_name = "BOOL",

@@ -10,7 +10,7 @@ use cv_protocol::{AgentAuth, check_camera_name};
 use crate::cli::{RunArgs, TestHook};
 use crate::streamer::StreamerConfig;
 use cv_capture::{SourceSpec, Wanted};
-use cv_detect::DetectorConfig;
+use cv_detect::{DetectorConfig, SearchWhen};
 use cv_picture::Resolution;
 use cv_uplink::{Endpoint, Wire};
 
@@ -68,6 +68,8 @@ pub struct Rates {
     pub stream_fps: f32,
     /// Maximum number of frames searched per second; `None` for as many as the detector can search.
     pub detect_fps: Option<f32>,
+    /// Which frames are searched.
+    pub search: SearchWhen,
 }
 
 impl fmt::Display for Rates {
@@ -117,11 +119,18 @@ impl TryFrom<RunArgs> for Config {
                 protocol: cv_protocol::VERSION,
                 camera: name,
                 token: args.token,
+                key: None,
+                adoption: false,
                 version: env!("CARGO_PKG_VERSION").into(),
             },
             rates: Rates {
                 stream_fps: args.stream_fps,
                 detect_fps: args.detect_fps,
+                search: SearchWhen {
+                    on: args.detect_on,
+                    at_least: Duration::from_secs_f32(args.detect_at_least),
+                    sensitivity: args.detect_sensitivity,
+                },
             },
             run_time: args.seconds.map(Duration::from_secs_f64),
             test_hook: args.test_hook,

@@ -19,6 +19,8 @@ pub struct Meters {
     pub captured: AtomicU64,
     /// Number of frames searched for objects since the agent started.
     pub detected: AtomicU64,
+    /// Pictures looked at since the start in which nothing moved, so that they were not searched.
+    pub unchanged: AtomicU64,
     /// Number of frames dropped because they exceed `--max-size` and could not be scaled down.
     pub unfit: AtomicU64,
     /// Number of frames in which the search for objects failed.
@@ -38,10 +40,9 @@ pub struct Camera {
     /// Description of the open source for a person; empty before a source is opened for the first
     /// time.
     pub description: String,
-    /// Description of the fault and the moment at which it began; `None` while the camera delivers
-    /// frames.
+    /// What is wrong, and since when; `None` while pictures come.
     pub fault: Option<(String, Moment)>,
-    /// Counters of the sources that are closed now; `open` has those of the open source.
+    /// Pictures lost by sources that are closed now, and by the open one.
     closed: Counts,
     open: Counts,
 }
@@ -57,7 +58,7 @@ impl Meters {
         self.lock().description = description;
     }
 
-    /// Marks the camera as delivering again and returns the fault that has ended, if any.
+    /// Pictures come; returns what was wrong until now.
     pub fn camera_works(&self, counts: Counts) -> Option<(String, Moment)> {
         let mut camera = self.lock();
         camera.open = counts;
@@ -83,7 +84,7 @@ impl Meters {
         changed
     }
 
-    /// Notes whether the newest frame could be searched: `fault` is the reason why it could not.
+    /// A frame was searched, or could not be for this reason.
     pub fn searched(&self, fault: Option<String>) {
         *self
             .search_fault
@@ -99,7 +100,7 @@ impl Meters {
             .clone()
     }
 
-    /// Updates the number of objects that the tracker has found and lost since the agent started.
+    /// How many objects came and left since the start.
     pub fn tracked(&self, counts: TrackCounts) {
         self.objects_found.store(counts.found, Ordering::Relaxed);
         self.objects_lost.store(counts.lost, Ordering::Relaxed);
@@ -114,7 +115,7 @@ impl Meters {
 #[derive(Debug)]
 pub struct Sampler {
     at: Instant,
-    counters: [u64; 3],
+    counters: [u64; 4],
     cpu_ticks: Option<u64>,
 }
 
@@ -123,7 +124,7 @@ impl Sampler {
     pub fn new() -> Self {
         Self {
             at: Instant::now(),
-            counters: [0; 3],
+            counters: [0; 4],
             cpu_ticks: cpu_ticks(),
         }
     }
@@ -141,8 +142,9 @@ impl Sampler {
             meters.captured.load(Ordering::Relaxed),
             sent,
             meters.detected.load(Ordering::Relaxed),
+            meters.unchanged.load(Ordering::Relaxed),
         ];
-        let [capture_fps, stream_fps, detect_fps] =
+        let [capture_fps, stream_fps, detect_fps, unchanged_fps] =
             std::array::from_fn(|i| counters[i].saturating_sub(self.counters[i]) as f32 / seconds);
         let ticks = cpu_ticks();
         let used = ticks
@@ -174,6 +176,7 @@ impl Sampler {
             capture_fps,
             stream_fps,
             detect_fps,
+            unchanged_fps,
             dropped: drops,
             // A tick is a hundredth of a second on every Linux that the agent supports.
             cpu: used as f32 / seconds,
@@ -238,6 +241,7 @@ mod tests {
         let mut sampler = Sampler::new();
         sampler.at -= std::time::Duration::from_secs(2);
         meters.captured.store(60, Ordering::Relaxed);
+        meters.unchanged.store(10, Ordering::Relaxed);
         meters.tracked(TrackCounts { found: 7, lost: 4 });
         meters.camera_works(Counts {
             lost: 2,
@@ -251,6 +255,7 @@ mod tests {
         let stats = sampler.sample(&meters, 40, [("link", 1), ("pace", 0)]);
         assert!((stats.capture_fps - 30.0).abs() < 1.0);
         assert!((stats.stream_fps - 20.0).abs() < 1.0);
+        assert!((stats.unchanged_fps - 5.0).abs() < 0.5);
         assert_eq!(
             stats.dropped,
             [("camera".into(), 5), ("link".into(), 1)].into()

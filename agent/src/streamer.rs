@@ -62,6 +62,7 @@ impl Streamer {
             // This relay serves one camera only. Other agents cannot know the random secret.
             agent_token: Some(Token::new(secret().map_err(StreamerError::Random)?)),
             viewer_token: config.token.as_deref().map(Token::new),
+            open: cv_relay::Open::Everyone,
             ..Config::default()
         });
         let publisher = relay.hub().publish(camera, |_reason| ())?;

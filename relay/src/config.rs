@@ -1,37 +1,23 @@
 //! What a relay may rely on once it runs.
 
-use std::fmt;
 use std::sync::Arc;
 
+use cv_access::Access;
 use cv_archive::Archive;
 
 /// A shared secret; never shown.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Token(String);
+pub use cv_access::SharedSecret as Token;
 
-impl Token {
-    /// Wraps a secret.
-    #[must_use]
-    pub fn new(secret: impl Into<String>) -> Self {
-        Self(secret.into())
-    }
-
-    /// Whether `offered` is the secret, in a time that depends only on the lengths.
-    #[must_use]
-    pub fn matches(&self, offered: &str) -> bool {
-        let difference = self
-            .0
-            .bytes()
-            .zip(offered.bytes())
-            .fold(0, |sum, (a, b)| sum | (a ^ b));
-        self.0.len() == offered.len() && difference == 0
-    }
-}
-
-impl fmt::Debug for Token {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("(hidden)")
-    }
+/// To whom doors without a token are open.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Open {
+    /// To everyone who reaches the port: a person has said so.
+    Everyone,
+    /// To programs on this machine, until there is an administrator.
+    #[default]
+    Loopback,
+    /// To nobody.
+    Nobody,
 }
 
 /// Bounds on what peers may cause.
@@ -58,34 +44,16 @@ impl Default for Limits {
 /// Settings of a relay.
 #[derive(Clone, Debug, Default)]
 pub struct Config {
-    /// What an agent must present; absent: any agent may connect.
+    /// What every agent may present instead of a key of its own.
     pub agent_token: Option<Token>,
-    /// What a viewer must present; absent: anyone who reaches the port may watch.
+    /// What every viewer may present instead of signing in.
     pub viewer_token: Option<Token>,
+    /// Who comes in without anything where no token is set.
+    pub open: Open,
+    /// Users, keys and API tokens; absent: there are none.
+    pub access: Option<Arc<Access>>,
     /// Where events and recordings are kept; absent: nothing is recorded.
     pub archive: Option<Arc<Archive>>,
     /// Bounds.
     pub limits: Limits,
-}
-
-/// Whether `offered` satisfies a token that may not be asked for.
-pub(crate) fn admits(required: Option<&Token>, offered: Option<&str>) -> bool {
-    required.is_none_or(|token| offered.is_some_and(|offered| token.matches(offered)))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_token_admits_only_itself_and_is_never_shown() {
-        let token = Token::new("secret");
-        assert!(token.matches("secret"));
-        for wrong in ["", "secre", "secrets", "Secret"] {
-            assert!(!token.matches(wrong), "{wrong}");
-        }
-        assert!(!format!("{token:?}").contains("secret"));
-        assert!(admits(None, None));
-        assert!(!admits(Some(&token), None));
-    }
 }

@@ -14,10 +14,12 @@
 //! same process, and [`serve`].
 #![forbid(unsafe_code)]
 
+mod announce;
 pub mod archive;
 pub mod cli;
 mod config;
 mod descriptors;
+pub mod doors;
 mod http;
 pub mod hub;
 mod jpeg;
@@ -30,9 +32,14 @@ mod tutorial;
 use std::sync::Arc;
 
 use axum::Router;
+use doors::Doors;
 
-pub use config::{Config, Limits, Token};
+pub use announce::announce_doors;
+pub use config::{Config, Limits, Open, Token};
 pub use server::{announce_page, serve};
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub use sockets::fuzzing;
 
 use hub::Hub;
 
@@ -42,6 +49,7 @@ pub struct Relay {
     router: Router,
     hub: Arc<Hub>,
     sockets: sockets::Sockets,
+    doors: Arc<Doors>,
 }
 
 impl Relay {
@@ -56,6 +64,43 @@ impl Relay {
         &self.hub
     }
 
+    /// Who may come in.
+    #[must_use]
+    pub fn doors(&self) -> &Arc<Doors> {
+        &self.doors
+    }
+
+    /// Keeps the hub in order, and ends what was granted when rights change. Runs until it is
+    /// cancelled.
+    async fn keep_house(self) {
+        tokio::join!(self.hub.clone().keep_house(), self.mind_rights());
+    }
+
+    async fn mind_rights(&self) {
+        let mut changes = self.doors.access().map(|access| access.changes());
+        let mut told = Vec::new();
+        loop {
+            let changed = async {
+                match &mut changes {
+                    Some(changes) => changes.changed().await.is_ok(),
+                    None => std::future::pending().await,
+                }
+            };
+            // Sessions, tokens and links end by themselves too.
+            let look = tokio::time::timeout(doors::LOOK_AGAIN, changed);
+            if look.await == Ok(false) {
+                return;
+            }
+            self.sockets.look_again(&self.doors);
+            self.doors.rights_may_have_changed();
+            let waiting = sockets::waiting(&self.doors);
+            if waiting != told {
+                self.sockets.tell_waiting(&waiting);
+                told = waiting;
+            }
+        }
+    }
+
     async fn close_sockets(&self) {
         self.sockets.close().await;
     }
@@ -65,13 +110,15 @@ impl Relay {
 #[must_use]
 pub fn app(config: Config) -> Relay {
     let archive = config.archive.clone();
-    let (layer, hub, sockets) = sockets::layer(config);
+    let doors = Doors::new(&config);
+    let (layer, hub, sockets) = sockets::layer(config, &doors);
     if let Some(archive) = &archive {
         archive::attach(archive, &hub);
     }
     Relay {
-        router: http::router(hub.clone()).layer(layer),
+        router: http::router(hub.clone(), doors.clone()).layer(layer),
         hub,
         sockets,
+        doors,
     }
 }

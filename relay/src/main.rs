@@ -1,17 +1,20 @@
 //! The relay as a daemon: settings, log, signals, readiness.
 #![forbid(unsafe_code)]
 
+mod commands;
+
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use cv_access::{Access, AccessError};
 use cv_archive::Archive;
-use cv_relay::cli::{Args, Command, PROGRAM};
+use cv_relay::cli::{Args, PROGRAM};
 use cv_relay::hub::Hub;
-use cv_relay::{Config, announce_page, app, serve};
-use cv_service::{logging, supervisor};
+use cv_relay::{Config, Open, announce_doors, announce_page, app, serve};
+use cv_service::{SettingsError, logging, supervisor};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -25,13 +28,12 @@ fn main() -> ExitCode {
     };
     logging::init(args.log_level, &[]);
     let result = match &args.command {
-        Some(command) => print(command),
-        None => tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(args.threads)
-            .enable_all()
-            .build()
-            .context("cannot start threads")
-            .and_then(|runtime| runtime.block_on(run(&args))),
+        Some(command) => commands::run(command),
+        None => match config(&args) {
+            Ok(config) => start(&args, config),
+            Err(Unusable::Settings(err)) => return err.report(),
+            Err(Unusable::Data(err)) => Err(err.into()),
+        },
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -42,29 +44,67 @@ fn main() -> ExitCode {
     }
 }
 
-fn print(command: &Command) -> anyhow::Result<()> {
-    let mut described = PROGRAM.command::<Args>();
-    match command {
-        Command::Completions { shell } => {
-            clap_complete::generate(*shell, &mut described, "cv-relay", &mut std::io::stdout());
-        }
-        Command::Archive(command) => command.run()?,
-        Command::Man => clap_mangen::Man::new(described).render(&mut std::io::stdout())?,
-    }
-    Ok(())
+fn start(args: &Args, config: Config) -> anyhow::Result<()> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(args.threads)
+        .enable_all()
+        .build()
+        .context("cannot start threads")?
+        .block_on(run(args, config))
 }
 
-async fn run(args: &Args) -> anyhow::Result<()> {
+/// Why the relay cannot start.
+enum Unusable {
+    /// The settings leave nobody who could use it.
+    Settings(SettingsError),
+    /// The folder of users and keys cannot be used now.
+    Data(AccessError),
+}
+
+/// The settings, with users and keys where there can be any.
+fn config(args: &Args) -> Result<Config, Unusable> {
+    let mut config = Config::from(args);
+    let is_closed = config.open == Open::Nobody;
+    let chosen = args.data_dir.clone().or_else(cv_service::service_state_dir);
+    let Some(folder) = chosen
+        .clone()
+        .or_else(|| cv_service::state_dir("cv-relay").filter(|_| is_closed))
+    else {
+        if is_closed && config.viewer_token.is_none() && config.agent_token.is_none() {
+            return Err(Unusable::Settings(SettingsError::Unusable(
+                "nobody could use this relay: give a folder for users and keys (--data-dir), tokens \
+                 (--viewer-token, --agent-token), or let everyone in (--open)"
+                    .into(),
+            )));
+        }
+        return Ok(config);
+    };
+    let keep = Duration::from_secs(args.keep_audit_days * 24 * 3600);
+    match Access::open(&folder, keep) {
+        Ok(access) => config.access = Some(access),
+        Err(err) if chosen.is_none() && config.viewer_token.is_some() => {
+            log::warn!("there can be no users: {err}");
+        }
+        Err(err) => return Err(Unusable::Data(err)),
+    }
+    if config.access.is_some() {
+        log::info!("users and keys are kept in {}", folder.display());
+    }
+    Ok(config)
+}
+
+async fn run(args: &Args, config: Config) -> anyhow::Result<()> {
     let address = SocketAddr::new(args.host, args.port);
     let listener = TcpListener::bind(address).await.with_context(|| {
         format!("cannot listen on {address} (is another relay running? choose another with --port)")
     })?;
     let address = listener.local_addr()?;
-    let mut config = Config::from(args);
+    let mut config = config;
     config.archive = open_archive(args)?;
-    announce(&config, address);
     let archive = config.archive.clone();
     let relay = app(config);
+    announce_page(address);
+    announce_doors(relay.doors(), address);
 
     let interrupt = signal(SignalKind::interrupt())?;
     let terminate = signal(SignalKind::terminate())?;
@@ -114,30 +154,6 @@ async fn stop_signal(mut interrupt: Signal, mut terminate: Signal) {
         }
         std::process::exit(130);
     });
-}
-
-/// Says which address to open, and who may connect.
-fn announce(config: &Config, address: SocketAddr) {
-    let port = address.port();
-    let reach = match address.ip() {
-        ip if ip.is_loopback() => "programs on this machine",
-        ip if ip.is_unspecified() => "anyone who reaches this machine",
-        _ => "anyone who reaches this address",
-    };
-    let with = |token: bool| {
-        if token {
-            "with the token"
-        } else {
-            "without a token"
-        }
-    };
-    announce_page(address);
-    log::info!(
-        "port {port} on {}: {reach} may watch {} and may bring cameras {}",
-        address.ip(),
-        with(config.viewer_token.is_some()),
-        with(config.agent_token.is_some()),
-    );
 }
 
 /// Keeps systemd informed: alive, and what the relay does.

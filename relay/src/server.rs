@@ -51,7 +51,7 @@ pub fn announce_page(address: SocketAddr) {
 }
 
 /// This machine's address towards others: the one a packet to them would carry.
-fn address_on_the_network() -> Option<IpAddr> {
+pub(crate) fn address_on_the_network() -> Option<IpAddr> {
     // Connecting a datagram socket sends nothing; 192.0.2.1 is reserved for documentation.
     let socket = UdpSocket::bind(("0.0.0.0", 0)).ok()?;
     socket.connect(("192.0.2.1", 9)).ok()?;
@@ -82,7 +82,7 @@ pub async fn serve(
     let free = Arc::new(Semaphore::new(places));
     let mut trouble = Complaint::default();
     let (stopping, stopped) = watch::channel(false);
-    let housekeeping = tokio::spawn(relay.hub().clone().keep_house());
+    let housekeeping = tokio::spawn(relay.clone().keep_house());
     let telling = relay
         .hub()
         .config()

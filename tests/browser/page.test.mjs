@@ -141,6 +141,8 @@ describe('numbers', () => {
     }
     assert.match(await text('#drops'), /newer frame came1,234/);
     assert.equal(await text('#agent-note'), 'slow link: 320x240');
+    relay.send('stats', { camera: 'front', capture_fps: 30, stream_fps: 15, detect_fps: 3, unchanged_fps: 22, dropped: {}, cpu: 1, rss_mb: 38 });
+    await page.waitForFunction(() => document.querySelector('#agent').textContent.includes('3.0 of 25.0 fps, the rest unchanged'));
   });
 });
 

@@ -3,4 +3,5 @@
 pub mod bench;
 pub mod cameras;
 pub mod detect;
+mod machine;
 pub mod model;

@@ -3,14 +3,17 @@
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
+use serde::Serialize;
+
+use super::machine::Machine;
 use cv_detect::{DetectorConfig, EngineChoice, Inspection, inspect, serve_trial};
 
 /// Arguments of `cv-agent model`.
 #[derive(Clone, Debug, clap::Args)]
 pub struct ModelArgs {
-    /// Model file (.tflite)
+    /// The .tflite file; default: the model that is shipped with the program
     #[arg(value_name = "FILE")]
-    pub file: PathBuf,
+    pub file: Option<PathBuf>,
     /// Labels: one a line, `id name` lines, JSON or a label_map.pbtxt; default: those of the model
     #[arg(long, value_name = "FILE")]
     pub labels: Option<PathBuf>,
@@ -44,7 +47,7 @@ pub fn run(args: ModelArgs) -> anyhow::Result<()> {
         return Ok(serve_trial(engine, args.litert_lib.as_deref(), threads)?);
     }
     let config = DetectorConfig {
-        model: Some(args.file),
+        model: args.file,
         labels: args.labels,
         class_offset: args.class_offset,
         litert_lib: args.litert_lib,
@@ -53,9 +56,9 @@ pub fn run(args: ModelArgs) -> anyhow::Result<()> {
     };
     let (inspection, problem) = inspect(&config)?;
     if args.json {
-        println!("{}", serde_json::to_string(&inspection)?);
+        println!("{}", serde_json::to_string(&Report::of(inspection))?);
     } else {
-        print!("{}", text(&inspection));
+        print!("{}", text(&Report::of(inspection)));
     }
     match problem {
         None => Ok(()),
@@ -63,11 +66,35 @@ pub fn run(args: ModelArgs) -> anyhow::Result<()> {
     }
 }
 
-fn text(inspection: &Inspection) -> String {
+/// What a person has to tell who reports that a model does not work.
+#[derive(Debug, Serialize)]
+struct Report {
+    version: &'static str,
+    machine: Machine,
+    #[serde(flatten)]
+    inspection: Inspection,
+}
+
+impl Report {
+    fn of(inspection: Inspection) -> Self {
+        Self {
+            version: env!("CARGO_PKG_VERSION"),
+            machine: Machine::this(),
+            inspection,
+        }
+    }
+}
+
+fn text(report: &Report) -> String {
     let mut out = String::new();
     let mut line = |name: &str, value: &str| {
+        let name = if name.is_empty() {
+            String::new()
+        } else {
+            format!("{name}:")
+        };
         // Writing to a string does not fail.
-        let _ = writeln!(out, "{:<11}{value}", format!("{name}:"));
+        let _ = writeln!(out, "{name:<11}{value}");
     };
     let Inspection {
         file,
@@ -81,7 +108,12 @@ fn text(inspection: &Inspection) -> String {
         labels,
         layout,
         engines,
-    } = inspection;
+    } = &report.inspection;
+    line("Program", &format!("cv-agent {}", report.version));
+    line("Machine", &report.machine.name);
+    for about in report.machine.lines() {
+        line("", &about);
+    }
     line("File", &format!("{} ({bytes} bytes)", file.display()));
     if !name.is_empty() {
         line("Name", name);

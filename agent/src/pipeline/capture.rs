@@ -191,6 +191,7 @@ mod tests {
         let (_sender, rates) = watch::channel(Rates {
             stream_fps: 20.0,
             detect_fps: None,
+            search: cv_detect::SearchWhen::default(),
         });
         let shared = Shared::new(rates, None, true);
         let jpeg = Bytes::from(vec![1; 50_000]);
@@ -217,6 +218,7 @@ mod tests {
         let (_sender, rates) = watch::channel(Rates {
             stream_fps: 20.0,
             detect_fps: None,
+            search: cv_detect::SearchWhen::default(),
         });
         let most = Resolution {
             width: 32,
@@ -243,6 +245,7 @@ mod tests {
         let (_sender, rates) = watch::channel(Rates {
             stream_fps: 20.0,
             detect_fps: None,
+            search: cv_detect::SearchWhen::default(),
         });
         let shared = Shared::new(rates, None, true);
         std::thread::scope(|scope| {
@@ -268,6 +271,7 @@ mod tests {
         let (_sender, rates) = watch::channel(Rates {
             stream_fps: 20.0,
             detect_fps: None,
+            search: cv_detect::SearchWhen::default(),
         });
         let shared = Shared::new(rates, None, false);
         shared.stop.close();

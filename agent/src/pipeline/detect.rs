@@ -10,9 +10,11 @@ use tokio::sync::watch;
 use super::shared::{Shared, hang};
 use crate::cli::TestHook;
 use crate::priority;
-use cv_detect::{DetectError, Detector, DetectorConfig, Tracker};
+use cv_detect::{
+    Asked, DetectError, Detector, DetectorConfig, Motion, SearchOn, SearchWhen, Tracker,
+};
 use cv_flow::{Slot, Taken};
-use cv_picture::Frame;
+use cv_picture::{Frame, Rgb};
 
 /// Loads a detector. Its worker threads, like the detection thread itself, have a lower priority
 /// than the video.
@@ -46,6 +48,7 @@ pub fn run(
     let mut tracker = Tracker::new();
     let mut track = settings.borrow().track;
     let mut found = Vec::new();
+    let mut gate = Gate::default();
     let mut due = Instant::now();
     loop {
         shared.detect_beat.beat();
@@ -56,6 +59,7 @@ pub fn run(
                     detector = loaded;
                     // The new detector may have other classes, so the tracker starts again.
                     tracker.forget();
+                    gate.forget();
                     track = settings.track;
                 }
                 Err(err) => {
@@ -72,12 +76,7 @@ pub fn run(
                 _ => continue,
             }
         }
-        let Frame {
-            seq,
-            captured_at,
-            jpeg,
-            ..
-        } = match frames.take(WAIT) {
+        let frame = match frames.take(WAIT) {
             Taken::Value(frame) => frame,
             Taken::TimedOut => continue,
             Taken::Closed => return,
@@ -87,8 +86,29 @@ pub fn run(
             let now = Instant::now();
             due = (due + interval).clamp(now, now + interval);
         }
-        let times = match detector.detect(jpeg, &mut found) {
-            Ok(times) => times,
+        let (seq, captured_at) = (frame.seq, frame.captured_at);
+        let counts = tracker.counts();
+        let present = if track {
+            counts.found > counts.lost
+        } else {
+            !found.is_empty()
+        };
+        let when = shared.rates().search;
+        let mut look = |picture: Rgb<'_>| gate.wants(picture, when, present);
+        let asked = Asked {
+            // What always searches need not be looked at.
+            look: (when.on == SearchOn::Motion).then_some(&mut look),
+            go_on: &mut || {
+                shared.detect_beat.beat();
+                !shared.stopping()
+            },
+        };
+        let times = match detector.detect_frame(frame, asked, &mut found) {
+            Ok(Some(times)) => times,
+            Ok(None) => {
+                shared.meters.unchanged.fetch_add(1, Ordering::Relaxed);
+                continue;
+            }
             Err(err) => {
                 let before = shared.meters.undetectable.fetch_add(1, Ordering::Relaxed);
                 if before == 0 {
@@ -110,7 +130,7 @@ pub fn run(
             seq,
             captured_us: captured_at,
             model: info.model.clone(),
-            engine: info.engine.to_owned(),
+            engine: info.engine.clone(),
             accelerator: info.accelerator.clone(),
             infer_ms: times.infer.as_secs_f32() * 1000.0,
             objects: found.iter().map(|found| found.to_object(labels)).collect(),
@@ -121,5 +141,33 @@ pub fn run(
             Some(TestHook::PanicDetect) if count == 10 => panic!("test hook"),
             _ => {}
         }
+    }
+}
+
+/// Decides which frames are searched.
+#[derive(Default)]
+struct Gate {
+    motion: Motion,
+    searched: Option<Instant>,
+}
+
+impl Gate {
+    /// Whether a frame is to be searched: something moved, objects are there, or it is time.
+    fn wants(&mut self, picture: Rgb<'_>, when: SearchWhen, present: bool) -> bool {
+        let moved = self.motion.moved(picture, when.sensitivity);
+        let overdue = self
+            .searched
+            .is_none_or(|searched| searched.elapsed() >= when.at_least);
+        let wanted = moved || present || overdue;
+        if wanted {
+            self.motion.searched();
+            self.searched = Some(Instant::now());
+        }
+        wanted
+    }
+
+    fn forget(&mut self) {
+        self.motion.forget();
+        self.searched = None;
     }
 }

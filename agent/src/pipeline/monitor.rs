@@ -63,6 +63,11 @@ impl<'a> Monitor<'a> {
         let detection = match shared.to_detect {
             Some(_) => match shared.meters.search_fault() {
                 Some(fault) => format!("frames cannot be searched: {fault}"),
+                None if stats.unchanged_fps > 0.0 => format!(
+                    "{:.1} of {:.1} searched per second, the rest unchanged",
+                    stats.detect_fps,
+                    stats.detect_fps + stats.unchanged_fps
+                ),
                 None => format!("{:.1} searched per second", stats.detect_fps),
             },
             None => "no detection".into(),

@@ -108,7 +108,7 @@ fn a_file_that_is_no_model_and_labels_that_do_not_fit_are_refused() {
         &["--model", "/nonexistent.tflite"],
         &["/nonexistent.tflite"],
     );
-    with(&["--labels", &license], &["labels", "24 classes"]);
+    with(&["--labels", &license], &["labels", "91 classes"]);
     with(&["--labels", "/nonexistent.txt"], &["/nonexistent.txt"]);
 }
 

@@ -88,8 +88,8 @@ impl FakeRelay {
 }
 
 impl FakeRelay {
-    /// Waits for an agent that uses the tutorial's wire, and accepts it as a Socket.IO 2 server
-    /// does: the default namespace is connected without a request.
+    /// Waits for an agent that speaks the tutorial's wire, and lets it in as Socket.IO 2 does: the
+    /// default namespace is connected without being asked for.
     pub async fn tutorial_agent(&self) -> Connection {
         let mut connection = self.tutorial_engine(300).await;
         connection.say("40").await;
@@ -114,8 +114,8 @@ impl FakeRelay {
 }
 
 impl Connection {
-    /// Returns the ack number and the payload of the next `cv2server` event, which must come on
-    /// `namespace`, and answers pings as Engine.IO 3 does.
+    /// The next `cv2server`, which must come on `namespace`: its number and its payload. Pings are
+    /// answered as by Engine.IO 3.
     pub async fn tutorial_message(&mut self, namespace: &str) -> (u64, Value) {
         loop {
             let text = self.text().await.unwrap();

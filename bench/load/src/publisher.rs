@@ -28,6 +28,8 @@ pub async fn connect(args: &ViewArgs, camera: &str) -> Result<Publisher> {
         protocol: cv_protocol::VERSION,
         camera: camera.to_owned(),
         token: None,
+        key: None,
+        adoption: false,
         version: "load".into(),
     };
     let (namespace, auth) = match args.wire {

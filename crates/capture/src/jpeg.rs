@@ -99,6 +99,12 @@ pub struct Checker {
 }
 
 impl Checker {
+    /// A checker of a source whose last eight pictures had an EOI where a bit is set.
+    #[cfg(feature = "fuzzing")]
+    pub(crate) fn with_history(had_eoi: u8) -> Self {
+        Self { had_eoi }
+    }
+
     /// Applies the policy of this module to the bytes that a source delivered for one frame.
     ///
     /// # Errors

@@ -55,6 +55,9 @@ mod clip;
 mod error;
 mod exec;
 mod feed;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod http;
 mod jpeg;
 mod multipart;
@@ -64,6 +67,7 @@ mod silence;
 mod source;
 mod spec;
 mod split;
+mod still;
 mod test_picture;
 pub mod v4l2;
 
@@ -71,3 +75,4 @@ pub use error::CaptureError;
 pub use opener::{Opener, open};
 pub use source::{Counts, Picture, Source, Wanted};
 pub use spec::{SourceSpec, SpecError};
+pub use still::{ENDINGS as STILL_ENDINGS, Still};

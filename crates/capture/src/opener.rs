@@ -37,8 +37,8 @@ impl Opener {
         }
     }
 
-    /// Remembers the camera in `file`, because the number of a device file may be another one after
-    /// a boot.
+    /// Remembers a camera in `file` from start to start: numbers of device files may be others
+    /// after a boot.
     #[must_use]
     pub fn remembering(mut self, file: PathBuf) -> Self {
         let memory = Memory::new(file);
@@ -49,8 +49,8 @@ impl Opener {
         self
     }
 
-    /// Opens the source. This may take two seconds, in which a command or an address can fail at
-    /// once, or udev can set the permissions of a camera that was just plugged in.
+    /// Opens the source; may take two seconds, in which a command or an address is given the
+    /// chance to fail at once, or udev the time to let us open a camera.
     ///
     /// The opener first looks for the camera that was open before, under whatever device file it
     /// has now, unless the user asked for it by a name that is stable. If that camera is not there,
@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn a_source_that_has_worked_is_never_taken_for_a_wrong_setting() {
+    fn what_has_worked_once_is_never_taken_for_a_bad_setting() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("picture.jpg");
         let spec: SourceSpec = path.to_str().unwrap().parse().unwrap();

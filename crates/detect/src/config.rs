@@ -19,6 +19,41 @@ pub enum EngineChoice {
     TfLite,
 }
 
+/// What searches the pictures.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub enum DetectorChoice {
+    /// A model in one of our engines.
+    #[default]
+    Model,
+    /// A command that reads pictures and writes detections.
+    Exec(String),
+}
+
+impl FromStr for DetectorChoice {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text.split_once(':') {
+            None if text == "model" => Ok(Self::Model),
+            Some(("exec", command)) if !command.trim().is_empty() => {
+                Ok(Self::Exec(command.trim().to_owned()))
+            }
+            _ => Err(format!(
+                "{text:?} is no detector; expected model or exec:COMMAND"
+            )),
+        }
+    }
+}
+
+impl TryFrom<String> for DetectorChoice {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        text.parse()
+    }
+}
+
 /// A smallest score for one class, written `LABEL=SCORE`.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(try_from = "String")]
@@ -71,6 +106,10 @@ pub fn score_from_str(text: &str) -> Result<f32, String> {
 /// Flags about detection; what is absent takes its default in [`DetectorConfig`].
 #[derive(Clone, Debug, Default, PartialEq, clap::Args)]
 pub struct DetectorArgs {
+    /// What searches: model, or exec:COMMAND for a program of its own, as docs/detector-exec.md
+    /// describes it [default: model]
+    #[arg(long, value_name = "DETECTOR")]
+    pub detector: Option<DetectorChoice>,
     /// Model to run (.tflite); default: the one shipped with the program
     #[arg(long, value_name = "FILE")]
     pub model: Option<PathBuf>,
@@ -110,6 +149,8 @@ pub struct DetectorArgs {
 /// What a detector is to load, and what it is to report.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DetectorConfig {
+    /// A model, or a program of its own.
+    pub detector: DetectorChoice,
     /// The `.tflite` file; `None` for the default model.
     pub model: Option<PathBuf>,
     /// Where our models lie; `None` to look in the usual places.
@@ -148,6 +189,7 @@ impl Default for DetectorConfig {
 impl From<DetectorArgs> for DetectorConfig {
     fn from(args: DetectorArgs) -> Self {
         Self {
+            detector: args.detector.unwrap_or_default(),
             model: args.model,
             models_dir: args.models_dir,
             labels: args.labels,
@@ -168,6 +210,20 @@ impl From<DetectorArgs> for DetectorConfig {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_detector_is_a_model_or_a_command() {
+        assert_eq!("model".parse(), Ok(DetectorChoice::Model));
+        let command = DetectorChoice::Exec("python3 see.py --url a:b".into());
+        assert_eq!("exec: python3 see.py --url a:b".parse(), Ok(command));
+        for text in ["", "exec", "exec:", "exec: ", "tpu:0"] {
+            let message = text.parse::<DetectorChoice>().unwrap_err();
+            assert!(
+                message.contains("expected model or exec:COMMAND"),
+                "{message}"
+            );
+        }
+    }
 
     #[test]
     fn label_scores_are_read_from_the_last_equals_sign() {

@@ -1,120 +1,81 @@
-//! A loaded model and the way of a picture through it.
+//! What searches pictures: a model in one of our engines, or a program of its own.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use cv_picture::{Rgb, RgbDecoder};
+use cv_picture::{Frame, Rgb, RgbDecoder, encode};
+use cv_protocol::Timestamp;
 
-use super::config::DetectorConfig;
+use super::config::{DetectorChoice, DetectorConfig};
 use super::detection::Detection;
-use super::engine::Engine;
 use super::error::DetectError;
-use super::input::{InputFormat, Resizer};
-use super::label_file;
+use super::exec::Program;
 use super::labels::Labels;
-use super::model::Metadata;
-use super::output::{Facts, Layout, Limits, OutputInfo};
-use super::select::{self, Selected};
+use super::loaded::{DetectorInfo, LoadedModel, StageTimes};
 
-/// What was loaded, for the start-up log and the text card.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DetectorInfo {
-    /// File name of the model without its ending.
-    pub model: String,
-    /// `LiteRT` or `tflite`.
-    pub engine: &'static str,
-    /// What the engine computes on, for example `XNNPACK (2 threads)`.
-    pub accelerator: String,
-    /// Number of classes.
-    pub labels: usize,
-}
+/// Quality of pictures that are encoded for a program of its own, 1 to 100.
+const QUALITY: u8 = 95;
 
-/// Time that each stage of one detection took, and the picture's size.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct StageTimes {
-    /// Pixels in a row of the decoded picture.
-    pub width: usize,
-    /// Rows of the decoded picture.
-    pub height: usize,
-    /// JPEG to RGB.
-    pub decode: Duration,
-    /// RGB to the input tensor.
-    pub resize: Duration,
-    /// Inference.
-    pub infer: Duration,
-    /// Output tensors to objects.
-    pub post_process: Duration,
-}
-
-/// A loaded model with all the buffers it needs.
+/// Searches pictures for objects.
 pub struct Detector {
     info: DetectorInfo,
     labels: Arc<Labels>,
     decoder: RgbDecoder,
-    resizer: Resizer,
-    engine: Box<dyn Engine>,
-    layout: Layout,
+    backend: Backend,
+    /// Number of the next picture that brings none.
+    number: u64,
+}
+
+enum Backend {
+    Model(LoadedModel),
+    Program(Program),
+}
+
+/// What the caller has to say while a frame is searched.
+pub struct Asked<'a> {
+    /// Looks at the decoded frame and says whether it is to be searched.
+    pub look: Option<&'a mut dyn FnMut(Rgb<'_>) -> bool>,
+    /// Whether to wait on for a detector that is slow; asked some times a second.
+    pub go_on: &'a mut dyn FnMut() -> bool,
 }
 
 impl Detector {
-    /// Loads model and labels and allocates every buffer.
+    /// Loads what the settings name and allocates every buffer.
     ///
     /// # Errors
     ///
-    /// [`DetectError`] that names the file and what was expected of it.
+    /// [`DetectError`] that names the file or command and what was expected of it.
     pub fn load(config: &DetectorConfig) -> Result<Self, DetectError> {
-        let start = Instant::now();
-        let Selected {
-            file,
-            engine,
-            reason,
-        } = select::select(config)?;
-        let metadata = Metadata::read(&file.model, &file.bytes);
-        let (labels, _) = label_file::load(config, &file, &metadata)?;
-        let format = InputFormat::of(&file.model, metadata.normalization).map_err(|reason| {
-            DetectError::Input {
-                file: file.path.clone(),
-                reason,
+        let (backend, info, labels) = match &config.detector {
+            DetectorChoice::Model => {
+                let (model, info, labels) = LoadedModel::load(config)?;
+                (Backend::Model(model), info, labels)
             }
-        })?;
-        let limits = limits(config, &labels)?;
-        let outputs = OutputInfo::of(&file.model, &metadata, Some(engine.output_shapes()));
-        let layout = Layout::understand(&Facts {
-            model: &file.model,
-            file: &file.bytes,
-            outputs: &outputs,
-            input: &format,
-            labels: &labels,
-            class_offset: config.class_offset,
-            limits: &limits,
-            max: config.max_objects,
-        })
-        .map_err(|source| DetectError::Layout {
-            file: file.path.clone(),
-            source,
-        })?;
-        let info = DetectorInfo {
-            model: file.name(),
-            engine: engine.name(),
-            accelerator: engine.accelerator(),
-            labels: labels.named(),
+            DetectorChoice::Exec(command) => {
+                let (program, hello) =
+                    Program::start(command, config).map_err(|reason| DetectError::Program {
+                        command: command.clone(),
+                        reason,
+                    })?;
+                let info = DetectorInfo {
+                    model: hello.model,
+                    engine: hello.engine,
+                    accelerator: hello.accelerator,
+                    labels: 0,
+                };
+                log::info!("Detector: `{command}`");
+                log::info!("Loaded model: {}", info.model);
+                log::info!("Engine: {}", info.engine);
+                log::info!("Accelerator: {}", info.accelerator);
+                (Backend::Program(program), info, Labels::default())
+            }
         };
-        log::info!("Loaded model: {} ({})", info.model, layout.description());
-        log::info!("Engine: {} ({reason})", info.engine);
-        log::info!("Accelerator: {}", info.accelerator);
-        log::info!("Labels: {}", info.labels);
-        log::debug!(
-            "{} loaded in {} ms",
-            file.path.display(),
-            start.elapsed().as_millis()
-        );
         Ok(Self {
             info,
             labels: Arc::new(labels),
             decoder: RgbDecoder::new(),
-            resizer: Resizer::new(format),
-            engine,
-            layout,
+            backend,
+            number: 0,
         })
     }
 
@@ -140,23 +101,78 @@ impl Detector {
         jpeg: impl AsRef<[u8]>,
         found: &mut Vec<Detection>,
     ) -> Result<StageTimes, DetectError> {
+        let still = (self.next_number(), Timestamp::now());
+        let mut patient = || true;
+        let asked = Asked {
+            // So that the size is known.
+            look: Some(&mut |_| true),
+            go_on: &mut patient,
+        };
+        let times = self.search(jpeg, still, asked, found)?;
+        Ok(times.unwrap_or_default())
+    }
+
+    /// Searches the frame of a camera, if the caller wants that once it has seen it; `None` if not.
+    ///
+    /// # Errors
+    ///
+    /// [`DetectError`]; the detector can be used on.
+    pub fn detect_frame(
+        &mut self,
+        frame: Frame,
+        asked: Asked<'_>,
+        found: &mut Vec<Detection>,
+    ) -> Result<Option<StageTimes>, DetectError> {
+        self.search(frame.jpeg, (frame.seq, frame.captured_at), asked, found)
+    }
+
+    fn search(
+        &mut self,
+        jpeg: impl AsRef<[u8]>,
+        picture: (u64, Timestamp),
+        asked: Asked<'_>,
+        found: &mut Vec<Detection>,
+    ) -> Result<Option<StageTimes>, DetectError> {
         found.clear();
         let start = Instant::now();
-        let picture = self.decoder.decode(jpeg.as_ref())?;
-        // It may be a buffer of the camera, which is not to wait for the inference.
-        drop(jpeg);
-        let decoded = Instant::now();
-        let times = search(
-            &mut self.resizer,
-            self.engine.as_mut(),
-            &mut self.layout,
-            picture,
-            found,
-        )?;
-        Ok(StageTimes {
-            decode: decoded - start,
-            ..times
-        })
+        match &mut self.backend {
+            Backend::Model(model) => {
+                let picture = self.decoder.decode(jpeg.as_ref())?;
+                // It may be a buffer of the camera, which is not to wait for the inference.
+                drop(jpeg);
+                let decode = start.elapsed();
+                if !asked.look.is_none_or(|look| look(picture)) {
+                    return Ok(None);
+                }
+                let times = model.search(picture, found)?;
+                Ok(Some(StageTimes { decode, ..times }))
+            }
+            Backend::Program(program) => {
+                let (mut width, mut height) = (0, 0);
+                if let Some(look) = asked.look {
+                    let decoded = self.decoder.decode(jpeg.as_ref())?;
+                    (width, height) = (decoded.width, decoded.height);
+                    if !look(decoded) {
+                        return Ok(None);
+                    }
+                }
+                let decode = start.elapsed();
+                // As above: the copy goes to the program.
+                let bytes = jpeg.as_ref().to_vec();
+                drop(jpeg);
+                let labels = Arc::make_mut(&mut self.labels);
+                program
+                    .detect(bytes, picture, labels, asked.go_on, found)
+                    .map_err(DetectError::Away)?;
+                Ok(Some(StageTimes {
+                    width,
+                    height,
+                    decode,
+                    infer: start.elapsed() - decode,
+                    ..StageTimes::default()
+                }))
+            }
+        }
     }
 
     /// Searches a picture that is decoded already; otherwise as [`Self::detect`].
@@ -169,62 +185,25 @@ impl Detector {
         picture: Rgb<'_>,
         found: &mut Vec<Detection>,
     ) -> Result<StageTimes, DetectError> {
-        found.clear();
-        search(
-            &mut self.resizer,
-            self.engine.as_mut(),
-            &mut self.layout,
-            picture,
-            found,
-        )
-    }
-}
-
-/// Everything behind the decoder.
-fn search(
-    resizer: &mut Resizer,
-    engine: &mut dyn Engine,
-    layout: &mut Layout,
-    picture: Rgb<'_>,
-    found: &mut Vec<Detection>,
-) -> Result<StageTimes, DetectError> {
-    // Grows on the first picture only.
-    found.reserve(layout.capacity());
-    let (width, height) = (picture.width, picture.height);
-    let start = Instant::now();
-    let mut picture = Some(picture);
-    engine.write_input(&mut |tensor| {
-        if let Some(picture) = picture.take() {
-            resizer.resize(picture, tensor);
+        if let Backend::Model(model) = &mut self.backend {
+            found.clear();
+            return model.search(picture, found);
         }
-    })?;
-    let resized = Instant::now();
-    engine.invoke()?;
-    let inferred = Instant::now();
-    engine.read_outputs(&mut |tensors| layout.read(tensors, found))?;
-    Ok(StageTimes {
-        width,
-        height,
-        decode: Duration::ZERO,
-        resize: resized - start,
-        infer: inferred - resized,
-        post_process: inferred.elapsed(),
-    })
-}
-
-fn limits(config: &DetectorConfig, labels: &Labels) -> Result<Limits, DetectError> {
-    let find = |label: &str| {
-        labels.find(label).ok_or_else(|| DetectError::UnknownLabel {
-            label: label.into(),
-            known: labels.list(),
+        let Rgb {
+            pixels,
+            width,
+            height,
+        } = picture;
+        let jpeg = encode(pixels, width, height, QUALITY)
+            .map_err(|err| DetectError::Away(err.to_string()))?;
+        Ok(StageTimes {
+            decode: Duration::ZERO,
+            ..self.detect(jpeg, found)?
         })
-    };
-    let mut limits = Limits::new(config.min_score);
-    for special in &config.label_scores {
-        limits.set(find(&special.label)?, special.score);
     }
-    for label in &config.labels_wanted {
-        limits.want(find(label)?);
+
+    fn next_number(&mut self) -> u64 {
+        self.number += 1;
+        self.number
     }
-    Ok(limits)
 }

@@ -86,6 +86,17 @@ pub enum DetectError {
         /// One for each engine.
         reasons: Vec<String>,
     },
+    /// A program that is to detect does not.
+    #[error("cannot use the detector `{command}`: {reason}")]
+    Program {
+        /// As written.
+        command: String,
+        /// What it did and what was expected.
+        reason: String,
+    },
+    /// A program that detects does not answer for now.
+    #[error("the detector does not answer: {0}")]
+    Away(String),
     /// The picture cannot be decoded.
     #[error(transparent)]
     Decode(#[from] DecodeError),

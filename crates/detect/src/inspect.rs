@@ -43,13 +43,16 @@ pub struct Inspection {
     pub engines: BTreeMap<&'static str, String>,
 }
 
-/// Inspects the model that `config` names, and says what keeps it from being used, if anything.
+/// Inspects the model that `config` names, or the one that is shipped, and says what keeps it from being used, if anything.
 ///
 /// # Errors
 ///
 /// [`DetectError`] if the file cannot be read at all.
 pub fn inspect(config: &DetectorConfig) -> Result<(Inspection, Option<DetectError>), DetectError> {
-    let path = config.model.clone().unwrap_or_default();
+    let path = match &config.model {
+        Some(path) => path.clone(),
+        None => select::own_model(config)?,
+    };
     let file = ModelFile::read(&path)?;
     let model = &file.model;
     let metadata = Metadata::read(model, &file.bytes);
@@ -172,7 +175,13 @@ fn engines(config: &DetectorConfig, file: &ModelFile) -> BTreeMap<&'static str, 
                 };
                 match trial.run() {
                     Ok(Outcome::Works { load_ms, infer_ms }) => {
-                        format!("loads in {load_ms:.0} ms, takes {infer_ms:.1} ms")
+                        let library = match (engine, library) {
+                            (EngineChoice::LiteRt, Ok(library)) => {
+                                format!(" ({})", library.display())
+                            }
+                            _ => String::new(),
+                        };
+                        format!("loads in {load_ms:.0} ms, takes {infer_ms:.1} ms{library}")
                     }
                     Ok(Outcome::Fails(reason)) => format!("does not run it: {reason}"),
                     Err(err) => format!("cannot be tried: {err}"),

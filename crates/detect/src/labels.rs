@@ -13,6 +13,9 @@ const MAX_NAME_BYTES: usize = 200;
 /// Names that stand for "no object" in the first line of a list.
 const BACKGROUND: [&str; 4] = ["???", "background", "__background__", "bg"];
 
+/// Most classes that a detector may name as it goes.
+const MAX_ADDED: usize = 1000;
+
 /// Classes of COCO that have names.
 const COCO_NAMES: usize = 80;
 
@@ -147,6 +150,24 @@ impl Labels {
             .iter()
             .position(|known| matches!(known, Some(known) if known.to_lowercase() == name))
             .and_then(|class| u32::try_from(class).ok())
+    }
+
+    /// The class with a name, in its own letter case, which is added if it is new; `None` if there
+    /// are too many already.
+    pub fn find_or_add(&mut self, name: &str) -> Option<u32> {
+        let known = self
+            .names
+            .iter()
+            .position(|known| known.as_deref() == Some(name));
+        let class = match known {
+            Some(class) => class,
+            None if self.names.len() >= MAX_ADDED => return None,
+            None => {
+                self.names.push(Some(name.into()));
+                self.names.len() - 1
+            }
+        };
+        u32::try_from(class).ok()
     }
 
     /// All names, for messages.

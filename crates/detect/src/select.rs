@@ -151,21 +151,10 @@ pub fn select(config: &DetectorConfig) -> Result<Selected, DetectError> {
             }),
         };
     }
-    let dirs = model_dirs(config.models_dir.as_deref());
-    let mut models: Vec<PathBuf> = MODELS
-        .iter()
-        .filter_map(|name| {
-            dirs.iter()
-                .map(|dir| dir.join(name))
-                .find(|path| path.is_file())
-        })
-        .collect();
+    let mut models = own_models(config)?;
     if engines == [EngineChoice::TfLite] && TFLITE_PREFERS_FLOAT {
         models.reverse();
     }
-    let Some(first) = models.first().cloned() else {
-        return Err(DetectError::NoModel(dirs));
-    };
     // LiteRT with each model before TensorFlow Lite with each, where that is the order of speed.
     let rounds: Vec<Vec<EngineChoice>> = if LITERT_IS_FASTER {
         engines.iter().map(|&engine| vec![engine]).collect()
@@ -188,9 +177,35 @@ pub fn select(config: &DetectorConfig) -> Result<Selected, DetectError> {
         }
     }
     Err(DetectError::NoEngine {
-        file: first,
+        file: models.into_iter().next().unwrap_or_default(),
         reasons: loader.reasons,
     })
+}
+
+/// Those of our models that are installed, at least one.
+fn own_models(config: &DetectorConfig) -> Result<Vec<PathBuf>, DetectError> {
+    let dirs = model_dirs(config.models_dir.as_deref());
+    let models: Vec<PathBuf> = MODELS
+        .iter()
+        .filter_map(|name| {
+            dirs.iter()
+                .map(|dir| dir.join(name))
+                .find(|path| path.is_file())
+        })
+        .collect();
+    match models.is_empty() {
+        true => Err(DetectError::NoModel(dirs)),
+        false => Ok(models),
+    }
+}
+
+/// The model that is shipped.
+///
+/// # Errors
+///
+/// [`DetectError::NoModel`] if it is not installed.
+pub fn own_model(config: &DetectorConfig) -> Result<PathBuf, DetectError> {
+    own_models(config).map(|models| models.into_iter().next().unwrap_or_default())
 }
 
 /// Loads models into engines and remembers what failed.

@@ -12,7 +12,7 @@ use crate::{huffman, scaled};
 /// Largest width and largest height that the decoder accepts, in pixels.
 const MAX_SIDE: usize = 16_384;
 
-/// Largest number of pixels that is decoded at the JPEG's own size; 120 MB as RGB.
+/// Largest picture that is decoded at its own size: 120 MB of RGB.
 const MAX_PIXELS: usize = 40_000_000;
 
 /// A decoded image. It borrows the decoder's buffer.
@@ -32,8 +32,7 @@ pub enum DecodeError {
     /// The data does not start with a JPEG's start-of-image marker. Carries its first two bytes.
     #[error("not a JPEG picture: it starts with {0:02x?}, expected [ff, d8]")]
     NotJpeg(Vec<u8>),
-    /// The JPEG is progressive, so that all of it has to be in memory at once, and too large for
-    /// that.
+    /// It is progressive, so that all of it has to be in memory at once, and too large for that.
     #[error(
         "a progressive picture of {width}x{height} pixels is too large, expected at most \
          {MAX_PIXELS} pixels, or a baseline picture"
@@ -69,9 +68,10 @@ impl RgbDecoder {
 
     /// Decodes one JPEG, colour or grey, baseline or progressive.
     ///
-    /// Many webcams send JPEGs without Huffman tables; such a JPEG is decoded with the standard
-    /// tables. A JPEG of more than 40 million pixels is decoded at a half, a quarter or an eighth of
-    /// its size, because nothing here needs more and no board has the memory.
+    /// A picture of more than 40 million pixels comes out at a half, a quarter or an eighth of its
+    /// size: nothing here needs more, and no board has the memory.
+    ///
+    /// Pictures without Huffman tables, as many webcams send them, get the standard ones.
     ///
     /// # Errors
     ///
@@ -245,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn a_jpeg_can_be_decoded_after_damaged_ones() {
+    fn bad_pictures_cost_only_themselves() {
         let jpeg = encode(32, 32);
         let mut decoder = RgbDecoder::new();
         assert!(matches!(decoder.decode(b""), Err(DecodeError::NotJpeg(_))));

@@ -50,6 +50,7 @@ pub mod huffman;
 mod letters;
 mod scaled;
 
+pub use annotate::annotate;
 pub use decode::{DecodeError, Rgb, RgbDecoder};
 pub use encode::{
     EncodingError, Pixels, Reduction, ShrinkError, Shrinker, encode, encode_still,

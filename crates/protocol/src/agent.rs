@@ -16,7 +16,13 @@ pub struct AgentAuth {
     /// Secret shared with the relay; absent if the agent has none configured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub token: Option<String>,
-    /// Version of the agent program, for people to read.
+    /// The key that the relay gave this agent for this camera when a person accepted it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+    /// Whether the agent can wait until a person accepts it; see [`Waiting`].
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub adoption: bool,
+    /// The agent's own version, for people to read.
     #[serde(default)]
     pub version: String,
 }
@@ -27,12 +33,41 @@ impl std::fmt::Debug for AgentAuth {
             .field("protocol", &self.protocol)
             .field("camera", &self.camera)
             .field("token", &self.token.as_ref().map(|_| "(hidden)"))
+            .field("key", &self.key.as_ref().map(|_| "(hidden)"))
+            .field("adoption", &self.adoption)
             .field("version", &self.version)
             .finish()
     }
 }
 
-/// First argument of a `frame` event; the second argument is the JPEG.
+/// The relay wants a person to accept the agent first. Nothing is to be sent until
+/// [`Accepted`] comes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Waiting {
+    /// What the person compares on both sides.
+    pub code: String,
+    /// For people to read.
+    #[serde(default)]
+    pub message: String,
+}
+
+/// A person has accepted the agent. The relay disconnects; the agent is to connect again with the
+/// key, then and always.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Accepted {
+    /// For [`AgentAuth::key`].
+    pub key: String,
+}
+
+impl std::fmt::Debug for Accepted {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Accepted")
+            .field("key", &"(hidden)")
+            .finish()
+    }
+}
+
+/// First argument of a `frame` event; the second is the JPEG.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FrameMeta {
     /// Sequence number, counted from 0 since the agent started; never reused within a connection.
@@ -51,11 +86,11 @@ pub struct FrameMeta {
     /// [`Demand::cut_frames`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bytes: Option<u64>,
-    /// Number of frames of this connection that were left out so far because nobody asks for so many
-    /// per second, so that the gap that they leave in `seq` is not taken for a loss.
+    /// Frames of this connection so far that were left out because nobody asked for so many a second,
+    /// so that the gap that they leave in `seq` is not taken for a loss.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub paced: Option<u64>,
-    /// Whether boxes are drawn into the frame.
+    /// Whether boxes are drawn into the picture.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub annotated: bool,
 }
@@ -104,6 +139,9 @@ pub struct Stats {
     pub stream_fps: f32,
     /// Frames searched for objects per second, measured over the last second.
     pub detect_fps: f32,
+    /// Frames of the last second in which nothing had moved, so that they were not searched.
+    #[serde(skip_serializing_if = "is_none_a_second")]
+    pub unchanged_fps: f32,
     /// Number of frames dropped since the agent started, by reason.
     pub dropped: BTreeMap<String, u64>,
     /// Number of frames repaired since the agent started, because the camera omitted the Huffman
@@ -144,6 +182,10 @@ pub struct Stats {
     /// Time since which the camera has not delivered frames, by the agent's clock.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub camera_gone_since_us: Option<Timestamp>,
+}
+
+fn is_none_a_second(rate: &f32) -> bool {
+    *rate == 0.0
 }
 
 fn is_zero(count: &u64) -> bool {
@@ -209,6 +251,8 @@ mod tests {
             protocol: 1,
             camera: "a".into(),
             token: Some("hunter2".into()),
+            key: Some("hunter3".into()),
+            adoption: true,
             version: String::new(),
         };
         assert!(!format!("{auth:?}").contains("hunter2"));

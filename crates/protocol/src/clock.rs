@@ -16,7 +16,7 @@ use crate::steady;
 pub struct Timestamp(pub u64);
 
 impl Timestamp {
-    /// Returns the current time of this process's clock.
+    /// This process's clock, now.
     #[must_use]
     pub fn now() -> Self {
         Moment::now().timestamp()
@@ -44,7 +44,7 @@ impl Timestamp {
         Duration::from_micros(self.0.saturating_sub(earlier.0))
     }
 
-    /// Returns the time from `earlier` to `self`, for two clocks that are known well enough to compare them;
+    /// Time from `earlier` to `self`, for two clocks that are known well enough to compare them;
     /// `None` if no frame can be as old, or as far in the future, as they say: one of the clocks has
     /// been set, and its offset is not known yet.
     #[must_use]
@@ -59,7 +59,7 @@ impl Timestamp {
     /// Offsets are known to half a round trip.
     const CLOCK_ERROR_US: u64 = 1_000_000;
 
-    /// Converts this time to another clock that is ahead by `offset_us` microseconds.
+    /// This time by another clock that is ahead by `offset_us` microseconds.
     #[must_use]
     pub fn shifted(self, offset_us: i64) -> Self {
         Self(self.0.saturating_add_signed(offset_us))
@@ -104,8 +104,7 @@ pub struct ClockSet {
     pub set_by_us: i64,
 }
 
-/// One round of an NTP-like exchange. The client sends `t0`, and the relay answers with all three
-/// times.
+/// One round of an NTP-like exchange: the asker sends `t0`, the relay answers with all three.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ClockExchange {
     /// Time at which the client sent the question, by the client's clock. The relay returns it
@@ -187,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn extreme_times_do_not_overflow() {
+    fn hostile_times_do_not_overflow() {
         let exchange = ClockExchange {
             t0: Timestamp(u64::MAX),
             t1: Some(Timestamp(0)),

@@ -52,15 +52,15 @@ mod steady;
 pub mod tutorial;
 mod viewer;
 
-pub use agent::{Ack, AgentAuth, Demand, Detections, FrameMeta, Object, Stats};
+pub use agent::{Accepted, Ack, AgentAuth, Demand, Detections, FrameMeta, Object, Stats, Waiting};
 pub use clock::{ClockExchange, ClockSet, Moment, Timestamp};
 pub use memory::{
     EventChange, EventInfo, EventMessage, FIRST_PLAYED_SEQ, Live, PLAY_RATE, Pause, Play,
     PlayState, Position, Recording, Seek,
 };
 pub use viewer::{
-    CameraInfo, CameraState, Shown, Text, Unwatch, ViewerDetections, ViewerFrameMeta, ViewerStats,
-    Watch,
+    CameraInfo, CameraState, Denied, Shown, Text, Unwatch, ViewerDetections, ViewerFrameMeta,
+    ViewerStats, Watch,
 };
 
 /// Protocol version, which an agent sends as [`AgentAuth::protocol`].
@@ -118,7 +118,14 @@ pub mod event {
     /// Question about the relay's clock from an agent or a viewer, and the relay's answer
     /// ([`crate::ClockExchange`]).
     pub const CLOCK: &str = "clock";
-    /// Start, update or end of an event, from relay to viewer ([`crate::EventMessage`]).
+    /// Relay to agent ([`crate::Waiting`]): a person has to accept it first. Relay to an
+    /// administrator's page: the list of agents that wait, on connect and on change.
+    pub const WAITING: &str = "waiting";
+    /// Relay to agent ([`crate::Accepted`]), before it disconnects it: here is the agent's key.
+    pub const ACCEPTED: &str = "accepted";
+    /// Relay to viewer ([`crate::Denied`]): this camera is not among those it may see.
+    pub const DENIED: &str = "denied";
+    /// Relay to viewer ([`crate::EventMessage`]): something happened to an event.
     pub const EVENT: &str = "event";
     /// Viewer to relay ([`crate::Play`]).
     pub const PLAY: &str = "play";

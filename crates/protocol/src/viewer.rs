@@ -22,8 +22,16 @@ pub struct Unwatch {
     pub camera: String,
 }
 
-/// Viewer to relay: the viewer has painted or skipped this frame and every earlier one of the
-/// camera.
+/// Relay to viewer: a camera that the viewer may not see, whether it exists or not.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Denied {
+    /// The camera's name, as in `watch`.
+    pub camera: String,
+    /// For people to read.
+    pub message: String,
+}
+
+/// Viewer to relay: this frame, and every earlier one of this camera, has been painted or skipped.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Shown {
     /// Name of the camera.

@@ -68,6 +68,9 @@ mod state;
 pub mod supervisor;
 pub mod value;
 
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub use settings::fuzzing;
 pub use settings::{Program, SettingsError};
 pub use state::{service_state_dir, state_dir};
 

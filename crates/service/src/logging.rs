@@ -3,8 +3,9 @@
 use log::LevelFilter;
 use systemd_journal_logger::{JournalLog, connected_to_journal};
 
-/// Starts logging at `level`. Libraries log only from `warn` on, unless `level` is finer than
-/// `info`.
+/// Starts logging at `level`; messages of libraries only from `warn` on unless `level` is finer
+/// than `info`, and never finer than `debug`: below that they print what they send and receive,
+/// passwords and keys included.
 ///
 /// Under systemd, a record's key-value pairs become fields of the journal entry (`journalctl
 /// CAMERA=front-door`), and `fields` are added to each entry.
@@ -29,7 +30,7 @@ const OWN_TARGETS: &str = "cv_";
 
 fn library_level(level: LevelFilter) -> LevelFilter {
     if level > LevelFilter::Info {
-        level
+        LevelFilter::Debug
     } else {
         level.min(LevelFilter::Warn)
     }
@@ -71,5 +72,6 @@ mod tests {
         assert_eq!(library_level(LevelFilter::Info), LevelFilter::Warn);
         assert_eq!(library_level(LevelFilter::Error), LevelFilter::Error);
         assert_eq!(library_level(LevelFilter::Debug), LevelFilter::Debug);
+        assert_eq!(library_level(LevelFilter::Trace), LevelFilter::Debug);
     }
 }

@@ -197,12 +197,7 @@ impl Program {
         };
         layered.extend(env);
 
-        let command = each_setting(command, &|arg, key| match layered.get(key) {
-            Some(values) => arg.default_values(values).required(false),
-            None => arg,
-        });
-        let matches = command.try_get_matches_from(args).map_err(Box::new)?;
-        Ok(A::from_arg_matches(&matches).map_err(Box::new)?)
+        complete(command, &layered, args)
     }
 
     fn read_environment(
@@ -307,6 +302,20 @@ fn each_setting(command: Command, change: &dyn Fn(Arg, &str) -> Arg) -> Command 
         .mut_subcommands(|subcommand| subcommand.mut_args(apply))
 }
 
+/// Parses the command line, with the values of the other layers as its defaults.
+fn complete<A: Parser>(
+    command: Command,
+    layered: &Layer,
+    args: Vec<OsString>,
+) -> Result<A, SettingsError> {
+    let command = each_setting(command, &|arg, key| match layered.get(key) {
+        Some(values) => arg.default_values(values).required(false),
+        None => arg,
+    });
+    let matches = command.try_get_matches_from(args).map_err(Box::new)?;
+    Ok(A::from_arg_matches(&matches).map_err(Box::new)?)
+}
+
 /// Finds the value of `--config` before clap parses the command line.
 fn config_argument(args: &[OsString]) -> Option<PathBuf> {
     let mut args = args.iter().skip(1);
@@ -332,6 +341,11 @@ fn read_file(known: &Known, file: &Path) -> Result<Layer, SettingsError> {
         file: file.to_owned(),
         source,
     })?;
+    read_text(known, file, &text)
+}
+
+/// Reads the settings in `text`, which is what `file` holds.
+fn read_text(known: &Known, file: &Path, text: &str) -> Result<Layer, SettingsError> {
     // The TOML parser's full message quotes the line, which may contain a secret.
     let table: toml::Table =
         text.parse()
@@ -422,5 +436,7 @@ fn check(place: &str, key: &str, arg: &Arg, value: &str) -> Result<(), SettingsE
     })
 }
 
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 #[cfg(test)]
 mod tests;

@@ -13,6 +13,9 @@ mod backoff;
 mod connection;
 mod error;
 mod feed;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod gate;
 mod link;
 mod packet;

@@ -1,80 +1,83 @@
 //! Everything but Socket.IO on the relay's port.
 
+mod access;
 mod assets;
 mod pictures;
 
 use std::sync::Arc;
 
-use axum::extract::{Query, Request, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
-use axum::middleware::{self, Next};
+use axum::extract::{FromRef, State};
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::middleware;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
-use serde::Deserialize;
 
-use crate::config::admits;
+use crate::doors::{Denied, Doors, Offered};
 use crate::hub::Hub;
 
-/// The relay's pages and endpoints.
-pub fn router(hub: Arc<Hub>) -> Router {
-    // What shows pictures or tells about cameras is for viewers only.
-    let for_viewers = Router::new()
+/// What requests are answered from.
+#[derive(Clone)]
+struct Relay {
+    hub: Arc<Hub>,
+    doors: Arc<Doors>,
+}
+
+impl FromRef<Relay> for Arc<Hub> {
+    fn from_ref(relay: &Relay) -> Self {
+        relay.hub.clone()
+    }
+}
+
+impl FromRef<Relay> for Arc<Doors> {
+    fn from_ref(relay: &Relay) -> Self {
+        relay.doors.clone()
+    }
+}
+
+/// The relay's pages and endpoints. Every handler that shows something asks the doors.
+pub fn router(hub: Arc<Hub>, doors: Arc<Doors>) -> Router {
+    Router::new()
+        .route("/healthz", get(async || "ok"))
         .route("/api/cameras", get(cameras))
         .route("/metrics", get(metrics))
         .route("/stream/{file}", get(pictures::stream))
         .route("/snapshot/{file}", get(pictures::snapshot))
-        .merge(crate::archive::routes(&hub, hub.config().archive.as_ref()))
-        .layer(middleware::from_fn_with_state(hub.clone(), viewers_only));
-    Router::new()
-        .route("/healthz", get(async || "ok"))
-        .merge(for_viewers)
+        .merge(access::routes())
+        .merge(crate::archive::routes(
+            &hub,
+            &doors,
+            hub.config().archive.as_ref(),
+        ))
         .fallback(get(assets::serve))
         .layer(middleware::map_response(harden))
-        .with_state(hub)
+        .with_state(Relay { hub, doors })
 }
 
-async fn cameras(State(hub): State<Arc<Hub>>) -> impl IntoResponse {
-    ([NOT_STORED], Json(hub.cameras()))
+async fn cameras(
+    State(Relay { hub, doors }): State<Relay>,
+    offered: Offered,
+) -> Result<impl IntoResponse, Denied> {
+    let grant = doors.view(&offered)?;
+    let mut cameras = hub.cameras();
+    cameras.retain(|camera| grant.cameras.include(&camera.name));
+    Ok(([NOT_STORED], Json(cameras)))
 }
 
-async fn metrics(State(hub): State<Arc<Hub>>) -> impl IntoResponse {
+/// The metrics tell of every camera.
+async fn metrics(
+    State(Relay { hub, doors }): State<Relay>,
+    offered: Offered,
+) -> Result<impl IntoResponse, Denied> {
+    doors.view_everything(&offered)?;
     let kind = "text/plain; version=0.0.4; charset=utf-8";
-    ([(header::CONTENT_TYPE, kind)], hub.render_metrics())
+    Ok((
+        [NOT_STORED, (header::CONTENT_TYPE, kind)],
+        hub.render_metrics(),
+    ))
 }
 
 const NOT_STORED: (HeaderName, &str) = (header::CACHE_CONTROL, "no-store");
-
-#[derive(Default, Deserialize)]
-struct TokenQuery {
-    token: Option<String>,
-}
-
-/// Lets requests through that carry the viewers' token: `Authorization: Bearer` or `?token=`.
-async fn viewers_only(
-    State(hub): State<Arc<Hub>>,
-    Query(query): Query<TokenQuery>,
-    request: Request,
-    next: Next,
-) -> Response {
-    let offered = bearer(request.headers()).or(query.token.as_deref());
-    if admits(hub.config().viewer_token.as_ref(), offered) {
-        return next.run(request).await;
-    }
-    let text =
-        "This relay asks viewers for a token: add ?token=... or an Authorization: Bearer header.\n";
-    (
-        StatusCode::UNAUTHORIZED,
-        [(header::WWW_AUTHENTICATE, "Bearer")],
-        text,
-    )
-        .into_response()
-}
-
-fn bearer(headers: &HeaderMap) -> Option<&str> {
-    let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
-    value.strip_prefix("Bearer ")
-}
 
 /// The page runs only its own files and talks only to its own relay.
 const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \

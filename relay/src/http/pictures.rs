@@ -11,30 +11,56 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use cv_protocol::CameraState;
 use futures_util::stream;
+use tokio::sync::watch;
 
-use super::{NOT_STORED, sorry};
-use crate::hub::{Camera, Frame, Hub, Polling};
+use super::{NOT_STORED, Relay, sorry};
+use crate::doors::{Offered, Picture};
+use crate::hub::{Camera, Frame, Polling};
 
 const BOUNDARY: &str = "cv-frame";
 
-/// The camera named by the path, or the text that says which there are.
-fn find(hub: &Hub, file: &str, extension: &str) -> Result<Arc<Camera>, String> {
+/// The camera named by the path, if it may be seen.
+fn find(
+    Relay { hub, doors }: &Relay,
+    offered: &Offered,
+    picture: Picture,
+    file: &str,
+) -> Result<Arc<Camera>, Box<Response>> {
+    let extension = match picture {
+        Picture::Snapshot => ".jpg",
+        Picture::Stream => ".mjpg",
+    };
     let name = file.strip_suffix(extension).unwrap_or_default();
+    let grant = doors
+        .view_picture(offered, picture, name)
+        .map_err(|denied| Box::new(denied.into_response()))?;
     hub.camera(name).ok_or_else(|| {
-        let known: Vec<_> = hub.cameras().into_iter().map(|c| c.name).collect();
+        let known: Vec<_> = hub
+            .cameras()
+            .into_iter()
+            .map(|camera| camera.name)
+            .filter(|name| grant.cameras.include(name))
+            .collect();
         let known = match known.as_slice() {
             [] => "There is none yet.".to_owned(),
             names => format!("There are: {}", names.join(", ")),
         };
-        format!("No camera at {file:?}; expected NAME{extension}. {known}")
+        Box::new(sorry(
+            StatusCode::NOT_FOUND,
+            format!("No camera at {file:?}; expected NAME{extension}. {known}"),
+        ))
     })
 }
 
 /// The newest picture.
-pub async fn snapshot(State(hub): State<Arc<Hub>>, Path(file): Path<String>) -> Response {
-    let camera = match find(&hub, &file, ".jpg") {
+pub async fn snapshot(
+    State(relay): State<Relay>,
+    offered: Offered,
+    Path(file): Path<String>,
+) -> Response {
+    let camera = match find(&relay, &offered, Picture::Snapshot, &file) {
         Ok(camera) => camera,
-        Err(text) => return sorry(StatusCode::NOT_FOUND, text),
+        Err(response) => return *response,
     };
     let Some(frame) = camera.newest() else {
         let why = match camera.info().map(|info| info.state) {
@@ -55,12 +81,17 @@ pub async fn snapshot(State(hub): State<Arc<Hub>>, Path(file): Path<String>) -> 
 }
 
 /// The live picture, part after part. The next part is chosen when the connection has room for it,
-/// so a slow client skips frames and never queues them.
-pub async fn stream(State(hub): State<Arc<Hub>>, Path(file): Path<String>) -> Response {
-    let camera = match find(&hub, &file, ".mjpg") {
+/// so a slow client skips frames and never queues them. It ends when the right to see it does.
+pub async fn stream(
+    State(relay): State<Relay>,
+    offered: Offered,
+    Path(file): Path<String>,
+) -> Response {
+    let camera = match find(&relay, &offered, Picture::Stream, &file) {
         Ok(camera) => camera,
-        Err(text) => return sorry(StatusCode::NOT_FOUND, text),
+        Err(response) => return *response,
     };
+    let Relay { hub, doors } = relay;
     let place = match hub.enter_place() {
         Ok(place) => place,
         Err(err) => return sorry(StatusCode::SERVICE_UNAVAILABLE, err.to_string()),
@@ -71,6 +102,11 @@ pub async fn stream(State(hub): State<Arc<Hub>>, Path(file): Path<String>) -> Re
         Parts {
             polling,
             waiting: VecDeque::new(),
+            rights: doors.rights(),
+            may_go_on: {
+                let name = camera.name().to_owned();
+                Box::new(move || doors.still_shows(&offered, Picture::Stream, &name))
+            },
             _place: place,
         },
         Parts::next,
@@ -87,13 +123,24 @@ pub async fn stream(State(hub): State<Arc<Hub>>, Path(file): Path<String>) -> Re
 struct Parts<P> {
     polling: Polling,
     waiting: VecDeque<Bytes>,
+    rights: watch::Receiver<u64>,
+    may_go_on: Box<dyn Fn() -> bool + Send>,
     _place: P,
 }
 
 impl<P> Parts<P> {
     async fn next(mut self) -> Option<(Result<Bytes, Infallible>, Self)> {
         if self.waiting.is_empty() {
-            let frame = self.polling.next().await?;
+            let frame = loop {
+                tokio::select! {
+                    frame = self.polling.next() => break frame?,
+                    changed = self.rights.changed() => {
+                        if changed.is_err() || !(self.may_go_on)() {
+                            return None;
+                        }
+                    }
+                }
+            };
             self.waiting.extend(part(&frame));
         }
         let chunk = self.waiting.pop_front()?;

@@ -245,7 +245,7 @@ impl Hub {
     }
 
     /// `judge` is whether the silence of others counts.
-    fn look_around(&self, now: Instant, judge: bool) {
+    pub(crate) fn look_around(&self, now: Instant, judge: bool) {
         if let Some(set_by_us) = Timestamp::follow_wall_clock() {
             self.clock_set(ClockSet { set_by_us });
         }

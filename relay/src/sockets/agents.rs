@@ -9,48 +9,87 @@ use socketioxide::extract::SocketRef;
 use socketioxide::handler::Value;
 use socketioxide::socket::{DisconnectReason, Socket};
 
-use super::{Greeter, On, answer_clock, argument, attachment, describe, refuse, say_last_words};
-use crate::config::admits;
+use super::adoption::{self, Candidate};
+use super::{
+    Greeter, On, answer_clock, argument, attachment, describe, offered, refuse, say_last_words,
+};
+use crate::doors::{Admission, Claim, Doors, Offered};
 use crate::hub::{FrameRefused, Hub, Publisher, TAKEN_OVER};
 use crate::tutorial;
 
 /// The name of a tutorial's client, which cannot tell one.
 const TUTORIAL_CAMERA: &str = "tutorial";
 
-const BAD_TOKEN: &str = "this relay asks agents for a token, and this is not it";
-
 #[derive(Clone)]
-pub(super) struct Agents(pub Arc<Hub>);
+pub(super) struct Agents(pub Arc<Hub>, pub Arc<Doors>);
+
+/// What an agent was let in with; looked at again when rights change.
+pub(super) enum Visit {
+    Agent(Offered, Claim),
+    Tutorial(Offered),
+}
+
+impl Visit {
+    pub fn may_stay(&self, doors: &Doors) -> bool {
+        match self {
+            Self::Agent(offered, claim) => doors.still_admits(offered, claim),
+            Self::Tutorial(offered) => doors.still_admits_tutorial(offered),
+        }
+    }
+}
 
 #[derive(Default, Deserialize)]
-struct AnyAuth {
+pub(super) struct AnyAuth {
     protocol: Option<u32>,
     token: Option<String>,
 }
 
-fn parse_auth<T: serde::de::DeserializeOwned>(auth: &str) -> Result<T, String> {
+pub(super) fn parse_auth<T: serde::de::DeserializeOwned>(auth: &str) -> Result<T, String> {
     serde_json::from_str(auth).map_err(|err| format!("auth: {err}"))
 }
 
 impl Greeter for Agents {
     fn admit(&self, socket: &Arc<Socket>, auth: Option<&str>) -> Result<(), String> {
+        let Self(hub, doors) = self;
         let any: AnyAuth = auth.map(parse_auth).transpose()?.unwrap_or_default();
-        if !admits(self.0.config().agent_token.as_ref(), any.token.as_deref()) {
-            return Err(BAD_TOKEN.into());
-        }
-        match (any.protocol, auth) {
-            (Some(VERSION), Some(auth)) => admit_agent(&self.0, socket, &parse_auth(auth)?),
-            (Some(other), _) => Err(format!(
-                "protocol {other} is not spoken here, expected {VERSION}"
-            )),
-            (None, _) => {
-                accept_tutorial_client(&self.0, socket, true);
-                Ok(())
+        let offered = offered(socket, any.token.as_deref());
+        let visit = match (any.protocol, auth) {
+            (Some(VERSION), Some(auth)) => {
+                let auth: AgentAuth = parse_auth(auth)?;
+                let claim = Claim::from(&auth);
+                let admission = doors.agent(&offered, &claim);
+                match admission.map_err(|denied| denied.reason().to_owned())? {
+                    Admission::Welcome => admit_agent(hub, socket, &auth)?,
+                    Admission::Wait(asking) => {
+                        socket.extensions.insert(Arc::new(Candidate::new(asking)));
+                        on_gone(socket, || ());
+                        return Ok(());
+                    }
+                }
+                Visit::Agent(offered, claim)
             }
-        }
+            (Some(other), _) => {
+                return Err(format!(
+                    "protocol {other} is not spoken here, expected {VERSION}"
+                ));
+            }
+            (None, _) => {
+                doors
+                    .tutorial_agent(&offered)
+                    .map_err(|denied| denied.reason().to_owned())?;
+                accept_tutorial_client(hub, socket, Ok(()));
+                Visit::Tutorial(offered)
+            }
+        };
+        socket.extensions.insert(Arc::new(visit));
+        Ok(())
     }
 
     fn greet(&self, socket: &Arc<Socket>) {
+        if let Some(candidate) = socket.extensions.get::<Arc<Candidate>>() {
+            adoption::announce(socket, &candidate);
+            return;
+        }
         log::info!("agent connected: {}", describe(socket));
         if let Some(publisher) = socket.extensions.get::<Arc<Publisher>>() {
             forward_demand(socket, &publisher);
@@ -84,24 +123,11 @@ fn admit_agent(hub: &Arc<Hub>, socket: &Arc<Socket>, auth: &AgentAuth) -> Result
         socket,
         event::FRAME,
         |socket, publisher, value| {
-            let meta: FrameMeta = argument(value)?;
-            let jpeg = attachment(value).ok_or("the picture is missing")?;
-            match publisher.frame(meta, jpeg) {
-                Ok(())
-                | Err(
-                    FrameRefused::OutOfOrder
-                    | FrameRefused::NotJpeg
-                    | FrameRefused::Cut
-                    | FrameRefused::LeftOver,
-                ) => {
-                    // A frame that was dropped needs no place in the agent's window either. A socket
-                    // that is full or closing cannot take the acknowledgement; the next covers it.
-                    let _ = socket.emit(event::ACK, &Ack { seq: meta.seq });
-                    Ok(())
-                }
-                Err(FrameRefused::Superseded) => Ok(()),
-                Err(err @ FrameRefused::TooLarge { .. }) => Err(err.to_string()),
+            if let Some(ack) = take_frame(publisher, value)? {
+                // A socket that is full or closing cannot take it; the next one covers it.
+                let _ = socket.emit(event::ACK, &ack);
             }
+            Ok(())
         },
     );
     on_agent(
@@ -126,6 +152,24 @@ fn admit_agent(hub: &Arc<Hub>, socket: &Arc<Socket>, auth: &AgentAuth) -> Result
     );
     on_gone(socket, move || drop(publisher));
     Ok(())
+}
+
+/// Takes a `frame` event; returns the acknowledgement that it gets, if any.
+pub(super) fn take_frame(publisher: &Publisher, value: &Value) -> Result<Option<Ack>, String> {
+    let meta: FrameMeta = argument(value)?;
+    let jpeg = attachment(value).ok_or("the picture is missing")?;
+    match publisher.frame(meta, jpeg) {
+        // A frame that was dropped needs no place in the agent's window either.
+        Ok(())
+        | Err(
+            FrameRefused::OutOfOrder
+            | FrameRefused::NotJpeg
+            | FrameRefused::Cut
+            | FrameRefused::LeftOver,
+        ) => Ok(Some(Ack { seq: meta.seq })),
+        Err(FrameRefused::Superseded) => Ok(None),
+        Err(err @ FrameRefused::TooLarge { .. }) => Err(err.to_string()),
+    }
 }
 
 /// Calls `handle` for each `event` of an agent; an error refuses the agent.
@@ -184,21 +228,28 @@ fn forward_demand(socket: &Arc<Socket>, publisher: &Publisher) {
 
 /// The default namespace: every Engine.IO 3 client is put there first, so all may enter.
 #[derive(Clone)]
-pub(super) struct DefaultNamespace(pub Arc<Hub>);
+pub(super) struct DefaultNamespace(pub Arc<Hub>, pub Arc<Doors>);
 
 impl Greeter for DefaultNamespace {
     fn admit(&self, socket: &Arc<Socket>, auth: Option<&str>) -> Result<(), String> {
+        let Self(hub, doors) = self;
         let auth: AnyAuth = auth
             .and_then(|auth| parse_auth(auth).ok())
             .unwrap_or_default();
-        let admitted = admits(self.0.config().agent_token.as_ref(), auth.token.as_deref());
-        accept_tutorial_client(&self.0, socket, admitted);
+        let offered = offered(socket, auth.token.as_deref());
+        let admitted = doors.tutorial_agent(&offered);
+        if admitted.is_ok() {
+            socket.extensions.insert(Arc::new(Visit::Tutorial(offered)));
+        }
+        let admitted = admitted.map_err(|denied| denied.reason().to_owned());
+        accept_tutorial_client(hub, socket, admitted);
         Ok(())
     }
 }
 
-/// Takes `cv2server`; the first one makes the connection a camera.
-fn accept_tutorial_client(hub: &Arc<Hub>, socket: &Arc<Socket>, admitted: bool) {
+/// Takes `cv2server`, or refuses it if the client was not admitted; the first one makes the
+/// connection a camera.
+fn accept_tutorial_client(hub: &Arc<Hub>, socket: &Arc<Socket>, admitted: Result<(), String>) {
     let camera: Arc<Mutex<Option<TutorialCamera>>> = Arc::default();
     let owner = Arc::downgrade(&camera);
     let hub = hub.clone();
@@ -209,11 +260,9 @@ fn accept_tutorial_client(hub: &Arc<Hub>, socket: &Arc<Socket>, admitted: bool) 
                 return;
             };
             let mut camera = camera.lock().unwrap_or_else(PoisonError::into_inner);
-            let taken = if admitted {
-                take_tutorial_frame(&hub, socket, &mut camera, value)
-            } else {
-                Err(BAD_TOKEN.into())
-            };
+            let taken = admitted
+                .clone()
+                .and_then(|()| take_tutorial_frame(&hub, socket, &mut camera, value));
             if let Err(reason) = taken {
                 refuse(&hub, socket, &reason);
             }
@@ -229,10 +278,10 @@ struct TutorialCamera {
 
 /// A `cv2server` payload without the guarantee that its fields are small.
 #[derive(Deserialize)]
-struct Cv2Server {
-    image: String,
+pub(super) struct Cv2Server {
+    pub(super) image: String,
     #[serde(default)]
-    text: String,
+    pub(super) text: String,
 }
 
 fn take_tutorial_frame(

@@ -4,7 +4,10 @@
 //! loses the order. Nothing here has to wait, so handlers are plain functions ([`On`]) that run in
 //! the connection's own read task.
 
+mod adoption;
 mod agents;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod outbox;
 mod viewers;
 
@@ -24,8 +27,11 @@ use socketioxide::socket::Socket;
 use socketioxide::{ParserConfig, SocketIo};
 
 use crate::config::Config;
+use crate::doors::{Doors, Offered};
 use crate::hub::Hub;
 use crate::peer::Peer;
+
+pub use adoption::{Listed, list as waiting};
 
 /// Room for the largest frame as a tutorial's data URL (4/3), its text and the JSON around them.
 const MAX_MESSAGE_BYTES: usize = MAX_FRAME_BYTES / 3 * 4 + (64 << 10);
@@ -37,7 +43,7 @@ const MAX_WAITING: usize = 64;
 const LAST_WORDS: Duration = Duration::from_millis(500);
 
 /// The Socket.IO layer over a router, and the hub behind it.
-pub fn layer(config: Config) -> (SocketIoLayer, Arc<Hub>, Sockets) {
+pub fn layer(config: Config, doors: &Arc<Doors>) -> (SocketIoLayer, Arc<Hub>, Sockets) {
     let (layer, io) = SocketIo::builder()
         .max_payload(MAX_MESSAGE_BYTES as u64)
         .ws_max_message_size(MAX_MESSAGE_BYTES)
@@ -54,9 +60,14 @@ pub fn layer(config: Config) -> (SocketIoLayer, Arc<Hub>, Sockets) {
         )
         .build_layer();
     let hub = Hub::new(config, Box::new(outbox::SocketOutbox::new(io.clone())));
-    io.ns("/", Namespace(agents::DefaultNamespace(hub.clone())));
-    io.ns(NAMESPACE_AGENTS, Namespace(agents::Agents(hub.clone())));
-    io.ns(NAMESPACE_VIEWERS, Namespace(viewers::Viewers(hub.clone())));
+    let (any, agents, viewers) = (
+        agents::DefaultNamespace(hub.clone(), doors.clone()),
+        agents::Agents(hub.clone(), doors.clone()),
+        viewers::Viewers(hub.clone(), doors.clone()),
+    );
+    io.ns("/", Namespace(any));
+    io.ns(NAMESPACE_AGENTS, Namespace(agents));
+    io.ns(NAMESPACE_VIEWERS, Namespace(viewers));
     (layer, hub, Sockets(io))
 }
 
@@ -69,6 +80,57 @@ impl Sockets {
     pub async fn close(&self) {
         self.0.close().await;
     }
+
+    /// Ends the connections that would not be let in any more, and completes what people have
+    /// decided about agents that wait.
+    pub fn look_again(&self, doors: &Doors) {
+        for socket in self.of(NAMESPACE_VIEWERS) {
+            if let Some(visit) = socket.extensions.get::<Arc<viewers::Visit>>()
+                && !doors.still_grants(&visit.offered, &visit.grant)
+            {
+                say_last_words(
+                    socket,
+                    "your rights have changed or your session has ended",
+                    true,
+                );
+            }
+        }
+        for socket in [NAMESPACE_AGENTS, "/"]
+            .into_iter()
+            .flat_map(|ns| self.of(ns))
+        {
+            if let Some(candidate) = socket.extensions.get::<Arc<adoption::Candidate>>() {
+                adoption::decide(&socket, &candidate);
+            } else if let Some(visit) = socket.extensions.get::<Arc<agents::Visit>>()
+                && !visit.may_stay(doors)
+            {
+                log::info!("agent {} revoked", describe(&socket));
+                say_last_words(socket, "an administrator has revoked this agent", false);
+            }
+        }
+    }
+
+    /// Tells administrators' pages which agents wait.
+    pub fn tell_waiting(&self, list: &[Listed]) {
+        for socket in self.of(NAMESPACE_VIEWERS) {
+            if let Some(visit) = socket.extensions.get::<Arc<viewers::Visit>>()
+                && visit.grant.is_admin()
+            {
+                adoption::tell(&socket, list);
+            }
+        }
+    }
+
+    fn of(&self, namespace: &'static str) -> Vec<SocketRef> {
+        let all = self.0.of(namespace);
+        all.map(|all| all.sockets()).unwrap_or_default()
+    }
+}
+
+/// What a connection offers: with the request that opened it, and in its auth payload.
+fn offered(socket: &Socket, token: Option<&str>) -> Offered {
+    let head = socket.req_parts();
+    Offered::of(&head.uri, &head.headers, &head.extensions, token)
 }
 
 /// What a namespace does with a new connection.

@@ -1,5 +1,7 @@
 //! The hub's way to viewers' sockets.
 
+use std::sync::Arc;
+
 use bytes::{BufMut as _, Bytes, BytesMut};
 use cv_protocol::{
     CameraInfo, ClockSet, EventMessage, NAMESPACE_AGENTS, NAMESPACE_VIEWERS, event, tutorial,
@@ -8,9 +10,13 @@ use futures_util::FutureExt as _;
 use socketioxide::SocketIo;
 use socketioxide::operators::BroadcastOperators;
 
+use super::viewers::Visit;
 use crate::hub::{Frame, Message, Outbox, Recipient};
 
-/// A room holds one viewer each, so that a broadcast to many rooms encodes once for exactly those
+/// The room of viewers that may see every camera.
+pub(super) const EVERYTHING: &str = "everything";
+
+/// Another room holds one viewer each, so that a broadcast to many rooms encodes once for exactly those
 /// viewers.
 pub(super) struct SocketOutbox {
     io: SocketIo,
@@ -61,9 +67,21 @@ impl Outbox for SocketOutbox {
     fn send_cameras(&self, cameras: &[CameraInfo]) {
         if let Some(viewers) = self.viewers() {
             let _ = viewers
-                .broadcast()
+                .within(EVERYTHING)
                 .emit(event::CAMERAS, &(cameras,))
                 .now_or_never();
+        }
+        let others = self.viewers().map(|viewers| viewers.except(EVERYTHING));
+        for socket in others.map(BroadcastOperators::sockets).unwrap_or_default() {
+            let Some(visit) = socket.extensions.get::<Arc<Visit>>() else {
+                continue;
+            };
+            let seen: Vec<_> = cameras
+                .iter()
+                .filter(|camera| visit.grant.cameras.include(&camera.name))
+                .collect();
+            // A socket that is full or closes needs no list.
+            let _ = socket.emit(event::CAMERAS, &(seen,));
         }
     }
 
@@ -79,11 +97,15 @@ impl Outbox for SocketOutbox {
     }
 
     fn send_event(&self, message: &EventMessage) {
-        if let Some(viewers) = self.viewers() {
-            let _ = viewers
-                .broadcast()
-                .emit(event::EVENT, message)
-                .now_or_never();
+        let Some(viewers) = self.viewers() else {
+            return;
+        };
+        for socket in viewers.broadcast().sockets() {
+            let sees = |visit: Arc<Visit>| visit.grant.cameras.include(&message.event.camera);
+            if socket.extensions.get::<Arc<Visit>>().is_some_and(sees) {
+                // A socket that is full or closes needs no event.
+                let _ = socket.emit(event::EVENT, message);
+            }
         }
     }
 

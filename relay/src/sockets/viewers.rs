@@ -4,16 +4,17 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
-use cv_protocol::{Live, Pause, Play, Seek, Shown, Unwatch, Watch, event};
+use cv_protocol::{Denied, Live, Pause, Play, Seek, Shown, Unwatch, Watch, event};
 use serde::Deserialize;
 use socketioxide::ProtocolVersion;
 use socketioxide::extract::SocketRef;
 use socketioxide::handler::Value;
 use socketioxide::socket::{DisconnectReason, Socket};
 
-use super::{Greeter, On, answer_clock, argument, describe, refuse};
+use super::outbox::EVERYTHING;
+use super::{Greeter, On, adoption, answer_clock, argument, describe, offered, refuse};
 use crate::archive::Players;
-use crate::config::admits;
+use crate::doors::{self, Doors, Grant, Offered};
 use crate::hub::{Address, Hub, Viewer};
 use crate::peer::Peer;
 
@@ -21,7 +22,13 @@ use crate::peer::Peer;
 const CHOOSE_WITHIN: Duration = Duration::from_secs(1);
 
 #[derive(Clone)]
-pub(super) struct Viewers(pub Arc<Hub>);
+pub(super) struct Viewers(pub Arc<Hub>, pub Arc<Doors>);
+
+/// What a viewer was let in with; looked at again when rights change.
+pub(super) struct Visit {
+    pub offered: Offered,
+    pub grant: Grant,
+}
 
 #[derive(Default, Deserialize)]
 struct Auth {
@@ -30,15 +37,15 @@ struct Auth {
 
 impl Greeter for Viewers {
     fn admit(&self, socket: &Arc<Socket>, auth: Option<&str>) -> Result<(), String> {
-        let hub = &self.0;
-        let required = hub.config().viewer_token.as_ref();
+        let Self(hub, doors) = self;
         let auth: Auth = match auth {
             Some(text) => serde_json::from_str(text).map_err(|err| format!("auth: {err}"))?,
             None => Auth::default(),
         };
-        if !admits(required, auth.token.as_deref()) {
-            return Err("this relay asks viewers for a token, and this is not it".into());
-        }
+        let offered = offered(socket, auth.token.as_deref());
+        let grant = doors
+            .view(&offered)
+            .map_err(|denied| denied.reason().to_owned())?;
         let address = Address {
             room: Cow::Owned(socket.id.to_string()),
             lane: lane_of(socket),
@@ -47,7 +54,11 @@ impl Greeter for Viewers {
         let viewer = Arc::new(viewer);
         // The room holds this viewer alone; see the outbox.
         socket.join(socket.id);
+        if grant.cameras.are_all() {
+            socket.join(EVERYTHING);
+        }
         socket.extensions.insert(viewer.clone());
+        socket.extensions.insert(Arc::new(Visit { offered, grant }));
         answer_clock(socket);
 
         on_viewer(
@@ -55,7 +66,12 @@ impl Greeter for Viewers {
             &viewer,
             socket,
             event::WATCH,
-            |viewer, watch: Watch| viewer.watch(&watch).map_err(|err| err.to_string()),
+            move |socket, viewer, watch: Watch| {
+                if may_see(socket, &watch.camera) {
+                    return viewer.watch(&watch).map_err(|err| err.to_string());
+                }
+                Ok(())
+            },
         );
         let archive = hub.config().archive.as_ref();
         let players = Arc::new(Players::new(hub, archive, viewer.recipient().clone()));
@@ -65,7 +81,7 @@ impl Greeter for Viewers {
             &viewer,
             socket,
             event::UNWATCH,
-            |viewer, unwatch: Unwatch| {
+            |_, viewer, unwatch: Unwatch| {
                 viewer.unwatch(&unwatch.camera);
                 Ok(())
             },
@@ -75,7 +91,7 @@ impl Greeter for Viewers {
             &viewer,
             socket,
             event::SHOWN,
-            move |viewer, shown: Shown| {
+            move |_, viewer, shown: Shown| {
                 if !of_players.shown(&shown) {
                     viewer.shown(&shown);
                 }
@@ -104,11 +120,24 @@ impl Greeter for Viewers {
             describe(socket),
             self.0.viewers()
         );
-        // Fails only if the socket closes already.
-        let _ = socket.emit(event::CAMERAS, &(self.0.cameras(),));
-        let Some(viewer) = socket.extensions.get::<Arc<Viewer>>() else {
+        let Some((viewer, visit)) = socket
+            .extensions
+            .get::<Arc<Viewer>>()
+            .zip(socket.extensions.get::<Arc<Visit>>())
+        else {
             return;
         };
+        let mut cameras = self.0.cameras();
+        cameras.retain(|camera| visit.grant.cameras.include(&camera.name));
+        // Fails only if the socket closes already.
+        let _ = socket.emit(event::CAMERAS, &(cameras,));
+        if visit.grant.is_admin() {
+            adoption::tell(socket, &adoption::list(&self.1));
+        }
+        if !visit.grant.cameras.are_all() {
+            // The tutorial's page is moved from camera to camera as they come and go.
+            return;
+        }
         let wanted = query_value(socket, "camera");
         let viewer = Arc::downgrade(&viewer);
         tokio::spawn(async move {
@@ -133,7 +162,10 @@ fn play_recordings(
         viewer,
         socket,
         event::PLAY,
-        move |viewer, play: Play| {
+        move |socket, viewer, play: Play| {
+            if !may_see(socket, &play.camera) {
+                return Ok(());
+            }
             of_play.play(&play)?;
             // The past takes the place of the present.
             viewer.unwatch(&play.camera);
@@ -141,12 +173,18 @@ fn play_recordings(
         },
     );
     let of_pause = players.clone();
-    on_viewer(hub, viewer, socket, event::PAUSE, move |_, pause: Pause| {
-        of_pause.pause(&pause);
-        Ok(())
-    });
+    on_viewer(
+        hub,
+        viewer,
+        socket,
+        event::PAUSE,
+        move |_, _, pause: Pause| {
+            of_pause.pause(&pause);
+            Ok(())
+        },
+    );
     let of_seek = players.clone();
-    on_viewer(hub, viewer, socket, event::SEEK, move |_, seek: Seek| {
+    on_viewer(hub, viewer, socket, event::SEEK, move |_, _, seek: Seek| {
         of_seek.seek(&seek);
         Ok(())
     });
@@ -156,7 +194,10 @@ fn play_recordings(
         viewer,
         socket,
         event::LIVE,
-        move |viewer, live: Live| {
+        move |socket, viewer, live: Live| {
+            if !may_see(socket, &live.camera) {
+                return Ok(());
+            }
             of_live.stop(&live.camera);
             let watch = Watch {
                 camera: live.camera,
@@ -167,13 +208,28 @@ fn play_recordings(
     );
 }
 
+/// Whether the viewer may see a camera; if not, the viewer is told.
+fn may_see(socket: &Socket, camera: &str) -> bool {
+    let visit = socket.extensions.get::<Arc<Visit>>();
+    if visit.is_some_and(|visit| visit.grant.cameras.include(camera)) {
+        return true;
+    }
+    let denied = Denied {
+        camera: camera.to_owned(),
+        message: doors::Denied::camera(camera).reason().to_owned(),
+    };
+    // A socket that is full or closes shows nothing anyway.
+    let _ = socket.emit(event::DENIED, &denied);
+    false
+}
+
 /// Calls `handle` for each `event` of the viewer; an error refuses the viewer.
 fn on_viewer<T: serde::de::DeserializeOwned + 'static>(
     hub: &Arc<Hub>,
     viewer: &Arc<Viewer>,
     socket: &Arc<Socket>,
     event: &'static str,
-    handle: impl Fn(&Viewer, T) -> Result<(), String> + Send + Sync + 'static,
+    handle: impl Fn(&Arc<Socket>, &Viewer, T) -> Result<(), String> + Send + Sync + 'static,
 ) {
     let hub = hub.clone();
     // Weak: handlers live as long as the socket, which must not keep the viewer alive.
@@ -186,7 +242,7 @@ fn on_viewer<T: serde::de::DeserializeOwned + 'static>(
             };
             let handled = argument(value)
                 .map_err(|err| format!("{event}: {err}"))
-                .and_then(|argument| handle(&viewer, argument));
+                .and_then(|argument| handle(socket, &viewer, argument));
             if let Err(reason) = handled {
                 refuse(&hub, socket, &reason);
             }

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 use tokio_tungstenite::tungstenite::protocol::frame::{
     Frame,
     coding::{Data, OpCode},
@@ -107,8 +108,24 @@ impl Client {
         namespace: &'static str,
         auth: Option<Value>,
     ) -> Result<Self, String> {
-        let url = format!("ws://{address}/socket.io/?EIO=4&transport=websocket");
-        let (mut socket, _) = tokio_tungstenite::connect_async(url).await.unwrap();
+        Self::connect_with(address, namespace, auth, "", None).await
+    }
+
+    /// Connects with more in the query (as in `&token=...`) and a cookie.
+    pub async fn connect_with(
+        address: SocketAddr,
+        namespace: &'static str,
+        auth: Option<Value>,
+        query: &str,
+        cookie: Option<&str>,
+    ) -> Result<Self, String> {
+        let url = format!("ws://{address}/socket.io/?EIO=4&transport=websocket{query}");
+        let mut request = url.into_client_request().unwrap();
+        if let Some(cookie) = cookie {
+            let cookie = cookie.parse().unwrap();
+            request.headers_mut().insert("cookie", cookie);
+        }
+        let (mut socket, _) = tokio_tungstenite::connect_async(request).await.unwrap();
         let auth = auth.map(|auth| auth.to_string()).unwrap_or_default();
         let packet = match namespace {
             "/" => format!("40{auth}"),

@@ -5,6 +5,7 @@
     reason = "helpers of tests are tests"
 )]
 
+mod access;
 mod agents;
 mod archive;
 mod bounds;

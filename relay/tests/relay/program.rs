@@ -88,10 +88,10 @@ fn few_descriptors_are_told_and_survived() {
         .spawn()
         .unwrap();
     let (address, mut log, mut lines) = ready(&mut child);
-    while !lines.contains("may open 64 files") {
+    while !lines.contains("LimitNOFILE") {
         assert_ne!(log.read_line(&mut lines).unwrap(), 0, "{lines}");
     }
-    assert!(lines.contains("LimitNOFILE"), "{lines}");
+    assert!(lines.contains("may open 64 files"), "{lines}");
     let mut kept = TcpStream::connect(&address).unwrap();
     let crowd: Vec<_> = (0..300)
         .filter_map(|_| TcpStream::connect(&address).ok())
@@ -165,5 +165,67 @@ fn bad_settings_end_with_78_and_name_the_setting() {
         let text = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(78), "{text}");
         assert!(text.contains(expected), "{text}");
+    }
+}
+
+#[test]
+fn beyond_this_machine_it_starts_closed_and_says_how_to_open_it() {
+    let home = tempfile::tempdir().unwrap();
+    let start = |arguments: &[&str]| {
+        Command::new(env!("CARGO_BIN_EXE_cv-relay"))
+            .args(["--host", "0.0.0.0", "--port", "0"])
+            .args(arguments)
+            .env_remove("NOTIFY_SOCKET")
+            .env_remove("STATE_DIRECTORY")
+            .env("XDG_STATE_HOME", home.path())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap()
+    };
+    let log = |arguments: &[&str]| {
+        let mut child = start(arguments);
+        let mut log = BufReader::new(child.stderr.take().unwrap());
+        let mut lines = String::new();
+        while !lines.contains("ready") {
+            assert_ne!(log.read_line(&mut lines).unwrap(), 0, "{lines}");
+        }
+        signal(&child, "-TERM");
+        assert!(child.wait().unwrap().success(), "{lines}");
+        lines
+    };
+    let closed = log(&[]);
+    for part in [
+        "with an administrator's leave",
+        "#set-up=cvu_",
+        "cv-relay user add --admin",
+        "--open",
+    ] {
+        assert!(closed.contains(part), "{part} is not in {closed}");
+    }
+    assert!(home.path().join("cv-relay/access.db").exists());
+    let open = log(&["--open"]);
+    assert!(open.contains("--open: whoever reaches port"), "{open}");
+    assert!(
+        open.contains("without a token") && !open.contains("set-up"),
+        "{open}"
+    );
+    let tokens = log(&["--viewer-token", "a", "--agent-token", "b"]);
+    assert!(
+        tokens.contains("with the token or an administrator's leave"),
+        "{tokens}"
+    );
+
+    let nowhere = Command::new(env!("CARGO_BIN_EXE_cv-relay"))
+        .args(["--host", "0.0.0.0", "--port", "0"])
+        .env_remove("STATE_DIRECTORY")
+        .env_remove("XDG_STATE_HOME")
+        .env_remove("HOME")
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&nowhere.stderr);
+    assert_eq!(nowhere.status.code(), Some(78), "{text}");
+    for part in ["--data-dir", "--viewer-token", "--open"] {
+        assert!(text.contains(part), "{text}");
     }
 }

@@ -125,7 +125,7 @@ export class FakeRelay {
 
   /** Starts, or starts again on the same port. */
   async listen() {
-    const server = createServer((request, response) => serve(request, response));
+    const server = createServer((request, response) => serve(this, request, response));
     const sockets = new WebSocketServer({ server, path: '/socket.io/', perMessageDeflate: false });
     sockets.on('connection', (ws) => new Viewer(ws, this));
     server.listen(this.#port, '127.0.0.1');
@@ -175,8 +175,28 @@ export class FakeRelay {
   }
 }
 
-async function serve(request, response) {
+/** What a relay without users says of who may come in. */
+const session = ({ token }) => ({
+  name: null,
+  role: token ? null : 'viewer',
+  cameras: null,
+  may_watch: !token,
+  may_administer: false,
+  lacks: token ? 'this relay asks viewers for a token' : null,
+  users: false,
+  token: Boolean(token),
+  set_up: null,
+  open: token ? null : 'this machine',
+  encrypted: false,
+});
+
+async function serve(relay, request, response) {
   const path = normalize(decodeURIComponent(new URL(request.url, 'http://x').pathname));
+  if (path === '/api/session') {
+    response.writeHead(200, { 'content-type': 'application/json' });
+    response.end(JSON.stringify(session(relay)));
+    return;
+  }
   const file = join(WEB, path === '/' ? 'index.html' : path);
   try {
     const body = await readFile(file);

@@ -22,7 +22,7 @@ function binary(variable, name) {
 }
 
 /** The programs refuse settings that they do not know, such as where the tests find them. */
-function programEnv() {
+export function programEnv() {
   const { CV_RELAY_BIN, CV_AGENT_BIN, ...env } = process.env;
   return env;
 }
@@ -78,12 +78,13 @@ class Program {
 }
 
 /** Starts the relay on a free port, or on `port` again, and waits until it listens. */
-export async function startRelay({ port = 0, args = [], env } = {}) {
+export async function startRelay({ port = 0, host = '127.0.0.1', args = [], env } = {}) {
   const path = binary('CV_RELAY_BIN', 'cv-relay');
-  const relay = new Program('cv-relay', path, ['--host', '127.0.0.1', '--port', String(port), ...args], env);
+  const relay = new Program('cv-relay', path, ['--host', host, '--port', String(port), ...args], env);
   const [, url] = await relay.line(/(http:\/\/127\.0\.0\.1:\d+)/);
   relay.url = `${url}/`;
   relay.port = Number(new URL(url).port);
+  relay.binary = path;
   return relay;
 }
 

@@ -10,8 +10,10 @@
 //! memory. The rest is read while it is played, one frame at a time, however long the clip is.
 
 mod avi;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzzing;
 mod playlist;
-mod png;
+pub(crate) mod png;
 mod storage;
 
 use std::path::PathBuf;

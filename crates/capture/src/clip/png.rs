@@ -1,4 +1,4 @@
-//! Converts PNG images to JPEG.
+//! PNG pictures: their pixels, and as JPEG.
 
 use std::io;
 
@@ -17,6 +17,33 @@ pub fn is(head: &[u8]) -> bool {
 ///
 /// Returns an error that says what is wrong with the image.
 pub fn to_jpeg(png: &[u8]) -> io::Result<Bytes> {
+    let picture = decode(png)?;
+    let pixels = match picture.channels {
+        1 => Pixels::Grey(&picture.pixels),
+        _ => Pixels::Rgb(&picture.pixels),
+    };
+    let side = |pixels: u32| u16::try_from(pixels).map_err(io::Error::other);
+    encode_still(pixels, side(picture.width)?, side(picture.height)?, 90).map_err(io::Error::other)
+}
+
+/// Pixels of a picture.
+pub struct Png {
+    /// Rows without gaps.
+    pub pixels: Vec<u8>,
+    /// 1 for grey, 3 for red, green and blue.
+    pub channels: usize,
+    /// Pixels in a row.
+    pub width: u32,
+    /// Rows.
+    pub height: u32,
+}
+
+/// Decodes a PNG picture. Transparency is shown on black.
+///
+/// # Errors
+///
+/// What is wrong with the picture.
+pub fn decode(png: &[u8]) -> io::Result<Png> {
     let mut decoder = Decoder::new(io::Cursor::new(png));
     decoder.set_transformations(Transformations::normalize_to_color8());
     let mut reader = decoder.read_info()?;
@@ -26,25 +53,23 @@ pub fn to_jpeg(png: &[u8]) -> io::Result<Bytes> {
     let mut pixels = vec![0; len];
     let info = reader.next_frame(&mut pixels)?;
     pixels.truncate(info.buffer_size());
-    let pixels = match info.color_type {
-        png::ColorType::Grayscale => Pixels::Grey(&pixels),
-        png::ColorType::Rgb => Pixels::Rgb(&pixels),
-        png::ColorType::GrayscaleAlpha => {
-            pixels = on_black::<2>(&pixels);
-            Pixels::Grey(&pixels)
-        }
-        png::ColorType::Rgba => {
-            pixels = on_black::<4>(&pixels);
-            Pixels::Rgb(&pixels)
-        }
+    let (pixels, channels) = match info.color_type {
+        png::ColorType::Grayscale => (pixels, 1),
+        png::ColorType::Rgb => (pixels, 3),
+        png::ColorType::GrayscaleAlpha => (on_black::<2>(&pixels), 1),
+        png::ColorType::Rgba => (on_black::<4>(&pixels), 3),
         png::ColorType::Indexed => return Err(io::Error::other("palette was not expanded")),
     };
-    let side = |pixels: u32| u16::try_from(pixels).map_err(io::Error::other);
-    encode_still(pixels, side(info.width)?, side(info.height)?, 90).map_err(io::Error::other)
+    Ok(Png {
+        pixels,
+        channels,
+        width: info.width,
+        height: info.height,
+    })
 }
 
 /// Removes the last of `N` channels, alpha, by blending the other channels with black.
-fn on_black<const N: usize>(pixels: &[u8]) -> Vec<u8> {
+pub(crate) fn on_black<const N: usize>(pixels: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(pixels.len() / N * (N - 1));
     for pixel in pixels.as_chunks::<N>().0 {
         if let [colors @ .., alpha] = pixel.as_slice() {
@@ -56,7 +81,7 @@ fn on_black<const N: usize>(pixels: &[u8]) -> Vec<u8> {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(crate) mod tests {
     use super::*;
 
     /// Creates a PNG image of one colour.

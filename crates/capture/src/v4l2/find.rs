@@ -9,8 +9,8 @@ use super::sys::{self, Identity, Node};
 
 /// Recognizes a camera after its device files have been numbered anew.
 ///
-/// A camera that reconnects often gets a new number: a frame that is still in use when the cable is
-/// pulled keeps the old device file until the frame is dropped.
+/// They do get new ones: a picture that is still on its way when the cable is pulled keeps the old
+/// number in use until it is dropped.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Fingerprint {
     /// Path under `/dev/v4l/by-id`, which names the model and the serial number. udev creates it a

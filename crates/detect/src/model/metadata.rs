@@ -46,7 +46,7 @@ impl Metadata {
             .unwrap_or_default()
     }
 
-    fn parse(bytes: &[u8]) -> Result<Self, FlatbufferError> {
+    pub(super) fn parse(bytes: &[u8]) -> Result<Self, FlatbufferError> {
         let root = Table::root(bytes, "metadata")?;
         let mut metadata = Self {
             name: text(&root, 0)?,

@@ -7,6 +7,8 @@ mod error;
 mod file;
 mod flatbuffer;
 mod flexbuffer;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod graph;
 mod metadata;
 mod operators;

@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod errors;
+mod exec;
 mod layouts;
 mod reference;
 mod setup;

@@ -9,12 +9,14 @@ mod rules;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::State;
+use axum::extract::{Request, State};
 use axum::http::{HeaderName, StatusCode, header};
+use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use cv_archive::{Archive, ArchiveError};
 
+use crate::doors::{Denied, Doors, Offered};
 use crate::hub::Hub;
 
 /// What requests are answered from.
@@ -28,7 +30,14 @@ pub(crate) struct Memory {
 const OPENAPI: &str = include_str!("openapi.json");
 
 /// Everything below `/api` that needs the archive.
-pub(crate) fn routes<S>(hub: &Arc<Hub>, archive: Option<&Arc<Archive>>) -> Router<S> {
+///
+/// Reading is for whoever may see every camera. Changes are for administrators; where there are no
+/// users, for whoever sits at this machine.
+pub(crate) fn routes<S>(
+    hub: &Arc<Hub>,
+    doors: &Arc<Doors>,
+    archive: Option<&Arc<Archive>>,
+) -> Router<S> {
     Router::new()
         .route("/api/events", get(events::list))
         .route(
@@ -49,10 +58,26 @@ pub(crate) fn routes<S>(hub: &Arc<Hub>, archive: Option<&Arc<Archive>>) -> Route
             get(rules::show).put(rules::replace),
         )
         .route("/api/openapi.json", get(openapi))
+        .layer(middleware::from_fn_with_state(doors.clone(), ask_the_doors))
         .with_state(Memory {
             archive: archive.cloned(),
             hub: hub.clone(),
         })
+}
+
+async fn ask_the_doors(
+    State(doors): State<Arc<Doors>>,
+    offered: Offered,
+    request: Request,
+    next: Next,
+) -> Result<Response, Denied> {
+    doors.view_everything(&offered)?;
+    let only_reads = request.method().is_safe();
+    let is_the_owner = doors.access().is_none() && offered.at_this_machine();
+    if !only_reads && !is_the_owner {
+        doors.administer(&offered)?;
+    }
+    Ok(next.run(request).await)
 }
 
 const NOT_STORED: (HeaderName, &str) = (header::CACHE_CONTROL, "no-store");

@@ -34,8 +34,8 @@ pub struct Node {
     fd: OwnedFd,
 }
 
-/// Identity of a device, as its driver reports it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// What a device says of itself.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, Eq)]
 pub struct Identity {
     /// Name of the driver, for example `uvcvideo`.
     pub driver: String,

@@ -1,7 +1,5 @@
 //! `cv-agent bench`: measures every stage on this machine.
 
-mod machine;
-
 use std::hint::black_box;
 use std::io::{self, Write};
 use std::time::{Duration, Instant};
@@ -14,7 +12,8 @@ use cv_capture::{SourceSpec, Wanted};
 use cv_detect::{Detection, Detector, DetectorArgs, DetectorInfo, Tracker};
 use cv_picture::RgbDecoder;
 use cv_picture::encode;
-use machine::Machine;
+
+use super::machine::{self, Machine};
 
 /// A photograph of 640x480 pixels with an object in it, for users without a camera.
 const PICTURE: &[u8] = include_bytes!(concat!(
@@ -68,7 +67,7 @@ struct Report {
     version: &'static str,
     machine: Machine,
     model: String,
-    engine: &'static str,
+    engine: String,
     accelerator: String,
     picture: String,
     stages: Vec<Stage>,
@@ -264,20 +263,9 @@ fn print(out: &mut impl Write, report: &Report) -> io::Result<()> {
         peak_rss_mb,
     } = report;
     writeln!(out, "cv-agent {version} on {}", machine.name)?;
-    let frequency = machine
-        .max_mhz
-        .map_or(String::new(), |mhz| format!(" at up to {mhz} MHz"));
-    let governor = machine.governor.as_deref().unwrap_or("unknown");
-    writeln!(
-        out,
-        "{} cores, {}{frequency}, governor {governor}, {:.0} MB of memory",
-        machine.cores, machine.architecture, machine.memory_mb
-    )?;
-    writeln!(
-        out,
-        "{}, kernel {}, load before {:.2}",
-        machine.system, machine.kernel, machine.load
-    )?;
+    for line in machine.lines() {
+        writeln!(out, "{line}")?;
+    }
     writeln!(
         out,
         "{model} with {engine}, {accelerator}; picture {picture}\n"

@@ -15,6 +15,8 @@ pub struct Machine {
     pub cores: usize,
     /// Frequency governor of the cores, if the kernel reports it.
     pub governor: Option<String>,
+    /// What the cores can do that decides how fast models run.
+    pub features: Vec<&'static str>,
     /// Maximum frequency of the first core in MHz, if the kernel reports it.
     pub max_mhz: Option<u32>,
     /// Memory in MB (10^6 bytes).
@@ -39,6 +41,7 @@ impl Machine {
             architecture: std::env::consts::ARCH,
             cores: std::thread::available_parallelism().map_or(0, Into::into),
             governor: text(governor),
+            features: features(),
             max_mhz: text(frequency).and_then(|khz| Some(khz.parse::<u32>().ok()? / 1000)),
             memory_mb: field("/proc/meminfo", "MemTotal").map_or(0.0, mb),
             kernel: text("/proc/sys/kernel/osrelease").unwrap_or_default(),
@@ -47,6 +50,28 @@ impl Machine {
                 .and_then(|load| load.split(' ').next()?.parse().ok())
                 .unwrap_or_default(),
         }
+    }
+}
+
+impl Machine {
+    /// All but the name, for people.
+    #[must_use]
+    pub fn lines(&self) -> [String; 3] {
+        let frequency = self
+            .max_mhz
+            .map_or(String::new(), |mhz| format!(" at up to {mhz} MHz"));
+        let governor = self.governor.as_deref().unwrap_or("unknown");
+        [
+            format!(
+                "{} cores, {}{frequency}, governor {governor}, {:.0} MB of memory",
+                self.cores, self.architecture, self.memory_mb
+            ),
+            format!("processor features: {}", self.features.join(", ")),
+            format!(
+                "{}, kernel {}, load before {:.2}",
+                self.system, self.kernel, self.load
+            ),
+        ]
     }
 }
 
@@ -88,6 +113,30 @@ fn board() -> Option<String> {
 
 fn processor() -> Option<String> {
     field("/proc/cpuinfo", "model name")
+}
+
+/// Of the features that the kernel lists, those that XNNPACK and TensorFlow Lite have code for.
+fn features() -> Vec<&'static str> {
+    const KNOWN: [&str; 14] = [
+        "sse4_1",
+        "avx",
+        "avx2",
+        "fma",
+        "f16c",
+        "avx512f",
+        "avx512_vnni",
+        "avx_vnni",
+        "amx_int8",
+        "neon",
+        "asimd",
+        "asimdhp",
+        "asimddp",
+        "i8mm",
+    ];
+    let listed = field("/proc/cpuinfo", "flags").or_else(|| field("/proc/cpuinfo", "Features"));
+    let listed = listed.unwrap_or_default();
+    let has = |name: &&str| listed.split(' ').any(|feature| feature == *name);
+    KNOWN.into_iter().filter(has).collect()
 }
 
 fn system() -> Option<String> {
