@@ -122,7 +122,7 @@ export function readText(text) {
   const heading = lines.indexOf('Objects:');
   const head = Object.fromEntries(lines.slice(0, heading).map((line) => line.split(': ')));
   const seconds = /^(\d+\.\d{3}) s$/.exec(head['Inference time'])?.[1];
-  const found = lines.slice(heading + 1).map((line) => /^([A-Z][\w ]*): (\d+\.\d\d)%$/.exec(line));
+  const found = lines.slice(heading + 1).map((line) => /^(\w[\w ]*): (\d+\.\d\d)%$/.exec(line));
   if (heading < 2 || !head.Model || !seconds || found.includes(null)) {
     throw new Error(`not the text of the tutorial: ${JSON.stringify(text)}`);
   }
