@@ -4,8 +4,11 @@ use bytes::Bytes;
 use cv_archive::{Archive, Config, Found, Frame, Recorder, Rules};
 use cv_protocol::{Detections, Object, Timestamp};
 
-/// 2026-11-25 21:00:00 UTC.
-pub const START: u64 = 1_795_640_400_000_000;
+/// 2126-07-24 21:00:00 UTC.
+///
+/// It lies far in the future: the archive here has the machine's clock, by which a camera that has
+/// not been heard of for long has no running events.
+pub const START: u64 = 4_940_600_400_000_000;
 
 /// Something that begins and ends like a JPEG; no two numbers have the same.
 pub fn picture(seq: u64, bytes: usize) -> Bytes {

@@ -172,7 +172,7 @@ fn only_one_process_writes_and_a_newer_version_is_refused() {
 fn damage_is_found_and_named() {
     let dir = tempfile::tempdir().unwrap();
     drop(with_three_visits(dir.path()));
-    let hour = dir.path().join("front/2026-11-25/21");
+    let hour = dir.path().join("front/2126-07-24/21");
     let segment = std::fs::read_dir(&hour)
         .unwrap()
         .map(|entry| entry.unwrap().path())
