@@ -386,6 +386,27 @@ impl Doors {
         }
     }
 
+    /// Notes in the audit log, if there is one, what somebody has changed.
+    ///
+    /// # Errors
+    ///
+    /// If the database fails.
+    pub async fn note(
+        &self,
+        actor: String,
+        action: &'static str,
+        subject: String,
+    ) -> Result<(), AccessError> {
+        match &self.access {
+            Some(access) => {
+                access
+                    .run(move |store| store.note(&actor, action, &subject))
+                    .await
+            }
+            None => Ok(()),
+        }
+    }
+
     fn missing(&self, offered: &Offered) -> String {
         let wrong = match (&offered.token, &offered.session) {
             (Some(_), _) => "; the token offered is wrong or has expired",

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{Request, State};
-use axum::http::{HeaderName, StatusCode, header};
+use axum::http::{HeaderName, Method, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
@@ -71,13 +71,25 @@ async fn ask_the_doors(
     request: Request,
     next: Next,
 ) -> Result<Response, Denied> {
-    doors.view_everything(&offered)?;
-    let only_reads = request.method().is_safe();
+    let grant = doors.view_everything(&offered)?;
+    if request.method().is_safe() {
+        return Ok(next.run(request).await);
+    }
     let is_the_owner = doors.access().is_none() && offered.at_this_machine();
-    if !only_reads && !is_the_owner {
+    if !is_the_owner {
         doors.administer(&offered)?;
     }
-    Ok(next.run(request).await)
+    let action = match *request.method() {
+        Method::DELETE => "recording deleted",
+        Method::PUT => "rules changed",
+        _ => "recording changed",
+    };
+    let path = request.uri().path().to_owned();
+    let response = next.run(request).await;
+    if response.status().is_success() {
+        doors.note(grant.actor(), action, path).await?;
+    }
+    Ok(response)
 }
 
 const NOT_STORED: (HeaderName, &str) = (header::CACHE_CONTROL, "no-store");
