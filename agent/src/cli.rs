@@ -118,8 +118,17 @@ pub struct RunArgs {
     #[arg(long, value_name = "PORT", default_value_t = 5000, value_parser = number(0..=u16::MAX))]
     pub streamer_port: u16,
 
-    /// Secret that viewers of the streamer must present, at most 256 bytes; without it everyone who
-    /// reaches the port may watch
+    /// With --use-streamer: let anyone who reaches the port watch, where no token is set
+    #[arg(long, num_args = 0..=1, require_equals = true, value_name = "BOOL",
+          default_value_t = false, default_missing_value = "true")]
+    pub open: bool,
+
+    /// Folder for the key that the relay gives this agent, and for the streamer's users; by default
+    /// the service's state folder, otherwise ~/.local/state/cv-agent
+    #[arg(long, value_name = "DIR")]
+    pub state_dir: Option<PathBuf>,
+
+    /// Secret that viewers of the streamer may present instead of signing in, at most 256 bytes
     #[arg(long, value_name = "SECRET", hide_default_value = true, value_parser = text(1..=256))]
     pub streamer_token: Option<String>,
 

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::fs;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use cv_protocol::{AgentAuth, check_camera_name};
@@ -28,6 +29,8 @@ pub struct Config {
     pub detector: Option<DetectorConfig>,
     /// Destination of frames and detections.
     pub destination: Destination,
+    /// Folder for the relay's key; `None` if there is none.
+    pub state_dir: Option<PathBuf>,
     /// Auth payload with which the agent introduces itself to the relay.
     pub auth: AgentAuth,
     /// Frame rates, which a reload may change.
@@ -93,6 +96,8 @@ impl TryFrom<RunArgs> for Config {
             Destination::Streamer(StreamerConfig {
                 address: SocketAddr::new(args.streamer_host, args.streamer_port),
                 token: args.streamer_token,
+                open: args.open,
+                state_dir: args.state_dir.clone(),
             })
         } else {
             let endpoint = Endpoint::new(&args.server, args.server_port)
@@ -115,6 +120,7 @@ impl TryFrom<RunArgs> for Config {
                 ..args.detector.into()
             }),
             destination,
+            state_dir: args.state_dir.or_else(|| cv_service::state_dir("cv-agent")),
             auth: AgentAuth {
                 protocol: cv_protocol::VERSION,
                 camera: name,

@@ -1,13 +1,15 @@
 //! The page served by the agent itself: a relay within the agent's process, and no uplink.
 
-use std::fs::File;
-use std::io::{self, Read as _};
+use std::io;
 use std::net::SocketAddr;
-use std::time::Instant;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
+use cv_access::{Access, AccessError};
 use cv_protocol::FrameMeta;
 use cv_relay::hub::{PublishRefused, Publisher};
-use cv_relay::{Config, Relay, Token};
+use cv_relay::{Config, Open, Relay, Token};
 use tokio::net::TcpListener;
 
 use cv_uplink::{Drop, Feed, Gate, Link, Stop};
@@ -17,8 +19,50 @@ use cv_uplink::{Drop, Feed, Gate, Link, Stop};
 pub struct StreamerConfig {
     /// Address and port that the streamer listens on.
     pub address: SocketAddr,
-    /// Secret that viewers must present; if absent, everyone who reaches the port may watch.
+    /// Secret that viewers may present instead of signing in.
     pub token: Option<String>,
+    /// Whether everyone who reaches the port may watch, if there is no token.
+    pub open: bool,
+    /// Folder that the user has chosen for people and sessions.
+    pub state_dir: Option<PathBuf>,
+}
+
+/// Time for which the streamer's audit log is kept.
+const KEEP_AUDIT: Duration = Duration::from_secs(365 * 24 * 3600);
+
+impl StreamerConfig {
+    fn open_to(&self) -> Open {
+        match self.address.ip() {
+            _ if self.open => Open::Everyone,
+            ip if ip.is_loopback() => Open::Loopback,
+            _ => Open::Nobody,
+        }
+    }
+
+    /// People and sessions, where somebody could have to sign in. Each port has a folder of its own.
+    fn access(&self) -> Result<Option<Arc<Access>>, StreamerError> {
+        let chosen = self
+            .state_dir
+            .clone()
+            .or_else(cv_service::service_state_dir);
+        let closed = self.open_to() == Open::Nobody;
+        let own = || cv_service::state_dir("cv-agent").filter(|_| closed);
+        let Some(folder) = chosen.clone().or_else(own) else {
+            return match closed && self.token.is_none() {
+                true => Err(StreamerError::Closed),
+                false => Ok(None),
+            };
+        };
+        let folder = folder.join(format!("streamer-{}", self.address.port()));
+        match Access::open(&folder, KEEP_AUDIT) {
+            Ok(access) => Ok(Some(access)),
+            Err(err) if chosen.is_none() && self.token.is_some() => {
+                log::warn!("Streamer: nobody can sign in: {err}");
+                Ok(None)
+            }
+            Err(err) => Err(err.into()),
+        }
+    }
 }
 
 /// Reason why the agent cannot serve the page.
@@ -35,9 +79,14 @@ pub enum StreamerError {
     /// The relay refused the name of the camera.
     #[error(transparent)]
     Publish(#[from] PublishRefused),
-    /// The kernel gave no random bytes for the secret that excludes other agents.
-    #[error("cannot read /dev/urandom: {0}")]
-    Random(#[source] io::Error),
+    /// The folder of people and sessions cannot be used.
+    #[error("{0}; --state-dir names another folder, --open lets everyone watch")]
+    Access(#[from] AccessError),
+    /// Nobody could watch.
+    #[error(
+        "nobody could watch: give a folder for people (--state-dir), a token (--streamer-token), or let everyone in (--open)"
+    )]
+    Closed,
 }
 
 /// A relay within this process that already listens.
@@ -59,21 +108,16 @@ impl Streamer {
         let listen = |source| StreamerError::Listen { address, source };
         let listener = TcpListener::bind(address).await.map_err(listen)?;
         let relay = cv_relay::app(Config {
-            // This relay serves one camera only. Other agents cannot know the random secret.
-            agent_token: Some(Token::new(secret().map_err(StreamerError::Random)?)),
+            one_camera: true,
             viewer_token: config.token.as_deref().map(Token::new),
-            open: cv_relay::Open::Everyone,
+            open: config.open_to(),
+            access: config.access()?,
             ..Config::default()
         });
         let publisher = relay.hub().publish(camera, |_reason| ())?;
         let local = listener.local_addr().map_err(listen)?;
-        let who = match (config.token.is_some(), local.ip().is_loopback()) {
-            (true, _) => "viewers with the token",
-            (false, true) => "anyone on this machine",
-            (false, false) => "anyone who reaches this machine",
-        };
         cv_relay::announce_page(local);
-        log::info!("Streamer: serves {who}; refuses other agents");
+        cv_relay::announce_doors(relay.doors(), local);
         Ok(Self {
             listener,
             relay,
@@ -149,10 +193,4 @@ async fn publish(publisher: &Publisher, feed: &Feed, link: &Link) {
         // A change of the demand affects only the next frame, so it need not wake this task.
         feed.changed().await;
     }
-}
-
-fn secret() -> io::Result<String> {
-    let mut bytes = [0; 16];
-    File::open("/dev/urandom")?.read_exact(&mut bytes)?;
-    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }

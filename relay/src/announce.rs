@@ -9,17 +9,28 @@ use crate::server::address_on_the_network;
 /// Tells the log who may watch and bring cameras on `address`, and what to do if nobody may yet.
 pub fn announce_doors(doors: &Doors, address: SocketAddr) {
     let port = address.port();
+    let cameras = match doors.takes_agents() {
+        true => format!(
+            " and may bring cameras {}",
+            how(doors, doors.asks_agents_for_token())
+        ),
+        false => String::new(),
+    };
     log::info!(
-        "port {port} on {}: {} may watch {} and may bring cameras {}",
+        "port {port} on {}: {} may watch {}{cameras}",
         address.ip(),
         who(doors, address),
         how(doors, doors.asks_for_token()),
-        how(doors, doors.asks_agents_for_token()),
     );
-    if doors.open() == Open::Everyone && !(doors.asks_for_token() && doors.asks_agents_for_token())
-    {
+    let agents_need_a_token = doors.asks_agents_for_token() || !doors.takes_agents();
+    if doors.open() == Open::Everyone && !(doors.asks_for_token() && agents_need_a_token) {
         log::warn!(
-            "--open: whoever reaches port {port} needs nothing to come in; without --open a person signs in, and accepts each agent once"
+            "--open: whoever reaches port {port} needs nothing to come in; without --open people sign in{}",
+            if doors.takes_agents() {
+                ", and accept each agent once"
+            } else {
+                ""
+            }
         );
     }
     if doors.open() != Open::Loopback {
@@ -67,9 +78,16 @@ fn announce_set_up(doors: &Doors, address: SocketAddr) {
     } else {
         address.ip()
     };
+    let (command, bring) = match doors.takes_agents() {
+        true => (
+            ", or run cv-relay user add --admin NAME",
+            " and bring cameras",
+        ),
+        false => ("", ""),
+    };
     log::warn!(
-        "there is no administrator yet, so nobody can watch: {from_here}open http://{}/#set-up={} (it works once), \
-         or run cv-relay user add --admin NAME; with --open everyone may watch and bring cameras, as with earlier versions",
+        "there is no administrator yet, so nobody can watch: {from_here}open http://{}/#set-up={} \
+         (it works once){command}; with --open everyone may watch{bring}, as with earlier versions",
         SocketAddr::new(ip, port),
         link.expose(),
     );

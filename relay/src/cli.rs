@@ -286,6 +286,7 @@ impl From<&Args> for Config {
                 host if host.is_loopback() => Open::Loopback,
                 _ => Open::Nobody,
             },
+            one_camera: false,
             access: None,
             archive: None,
             limits: Limits {

@@ -50,6 +50,8 @@ pub struct Config {
     pub viewer_token: Option<Token>,
     /// Who comes in without anything where no token is set.
     pub open: Open,
+    /// Whether the relay shows the camera of its own process alone, and refuses agents.
+    pub one_camera: bool,
     /// Users, keys and API tokens; absent: there are none.
     pub access: Option<Arc<Access>>,
     /// Where events and recordings are kept; absent: nothing is recorded.

@@ -9,7 +9,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, afterEach, before, beforeEach, describe, test } from 'node:test';
 import { openPage, startChromium, state, until } from './lib/chromium.mjs';
-import { programEnv, startRelay } from './lib/programs.mjs';
+import { programEnv, startAgent, startRelay } from './lib/programs.mjs';
 
 const PASSWORD = 'correct horse battery';
 
@@ -17,6 +17,7 @@ let browser;
 let folder;
 let relay;
 let page;
+let agent;
 
 before(async () => {
   browser = await startChromium();
@@ -28,8 +29,9 @@ beforeEach(async () => {
 });
 afterEach(async () => {
   await page?.close();
+  await agent?.stop();
   await relay?.stop();
-  [page, relay] = [];
+  [page, agent, relay] = [];
   await browser.context.clearCookies();
   await rm(folder, { recursive: true, force: true });
 });
@@ -169,6 +171,45 @@ describe('people', () => {
     assert.match(await text('#sign-in-message'), /session has ended/);
     await signIn('eva', 'another long password');
     await connected();
+  });
+
+  test('a viewer is told what is lacking, and sees the own cameras only', async () => {
+    await addUser('carl', '--camera', 'back');
+    const token = await command(['token', 'create', 'test', '--scope', 'admin']);
+    agent = startAgent(relay.url, { source: 'test', name: 'front', args: ['--no-detect', '--state-dir', join(folder, 'agent')] });
+    const headers = { authorization: `Bearer ${token}`, 'content-type': 'application/json' };
+    const accept = () => fetch(`${relay.url}api/agents/accept`, { method: 'POST', headers, body: '{"name":"front"}' });
+    while ((await accept()).status !== 204) await new Promise((resolve) => setTimeout(resolve, 50));
+    await open('#camera=front');
+    await signIn('carl');
+    await connected();
+    await page.waitForFunction(() => document.querySelector('.pane .notice-title')?.textContent === 'Not for you to see');
+    assert.deepEqual((await state(page)).cameras, []);
+    const said = await menu();
+    assert.match(said, /carlViewer/);
+    assert.match(said, /some of the cameras/);
+    assert.match(said, /Cameras: back/);
+    assert.equal(said.includes('Administration'), false);
+  });
+
+  test('an administrator accepts an agent with one click, and revokes it', async () => {
+    await open();
+    await signIn('eva');
+    await connected();
+    agent = startAgent(relay.url, { source: 'test', name: 'front', args: ['--no-detect', '--state-dir', join(folder, 'agent')] });
+    const [, code] = await agent.line(/code (\d{4})/);
+    await page.waitForSelector('.ask');
+    assert.match(await text('.ask'), new RegExp(`front wants to join, code ${code}`));
+    await page.click('.ask .primary');
+    await until(page, ({ panes }) => panes[0]?.counts.painted > 3);
+    assert.equal(await page.$('.ask'), null);
+    await choose('Administration');
+    await page.waitForSelector('.entries >> text=accepted');
+    await page.click('.entries >> text=Revoke');
+    await page.click('.entries >> text=Yes');
+    await until(page, ({ cameras }) => cameras[0]?.state === 'offline', 3000);
+    await page.waitForSelector('.entries >> text=revoked');
+    await agent.line(/has revoked/);
   });
 
   test('people, tokens, sessions and the log are administered', async () => {

@@ -28,7 +28,7 @@ use anyhow::{Context as _, bail};
 use cv_capture::{CaptureError, Opener};
 use cv_detect::Detector;
 use cv_service::supervisor;
-use cv_uplink::{Stop, Uplink};
+use cv_uplink::{KeyFile, Stop, Uplink};
 use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval_at, sleep_until};
 
@@ -110,7 +110,10 @@ async fn serve(config: Config, detector: Option<Detector>, reload: Reload) -> an
         match (&config.destination, streamer) {
             (_, Some(streamer)) => streamer.run(feed, link, Stop::new(stop)).await,
             (Destination::Server { wire, endpoint }, None) => {
+                let keys =
+                    KeyFile::open(config.state_dir.as_deref(), endpoint, &config.auth.camera);
                 let uplink = Uplink {
+                    keys: &keys,
                     wire: *wire,
                     endpoint,
                     auth: &config.auth,

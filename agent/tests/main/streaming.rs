@@ -28,7 +28,7 @@ async fn frames_flow_and_the_agent_introduces_itself() {
     let mut connection = relay.agent().await;
     assert_eq!(
         connection.auth,
-        json!({"protocol": 1, "camera": "front", "token": "secret",
+        json!({"protocol": 1, "camera": "front", "token": "secret", "adoption": true,
             "version": env!("CARGO_PKG_VERSION")})
     );
     agent.says("Successfully connected to");

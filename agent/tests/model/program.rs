@@ -162,7 +162,13 @@ fn a_model_that_crashes_an_engine_is_refused() {
 fn start(arguments: &[&str]) -> String {
     let output = agent()
         .args(["--source", "test", "--seconds", "0.1", "--use-streamer"])
-        .args(["--streamer-port", "0", "--models-dir"])
+        .args([
+            "--streamer-host",
+            "127.0.0.1",
+            "--streamer-port",
+            "0",
+            "--models-dir",
+        ])
         .arg(crate::setup::root().join("models"))
         .args(arguments)
         .output()

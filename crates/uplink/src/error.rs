@@ -47,6 +47,9 @@ pub enum UplinkError {
     /// The relay ended the connection, and will have us back at once.
     #[error("dropped by the relay: {0}")]
     Dropped(String),
+    /// A person at the relay has accepted us; the next connection is to carry the key.
+    #[error("the relay has accepted this agent")]
+    Accepted(cv_protocol::Accepted),
     /// A message of ours could not be written as JSON.
     #[error("cannot write a message: {0}")]
     Encode(#[from] serde_json::Error),

@@ -17,6 +17,7 @@ mod feed;
 #[doc(hidden)]
 pub mod fuzzing;
 mod gate;
+mod keys;
 mod link;
 mod packet;
 mod picture;
@@ -31,6 +32,7 @@ pub use connection::{Endpoint, EndpointError};
 pub use error::UplinkError;
 pub use feed::{Drop, Feed};
 pub use gate::Gate;
+pub use keys::KeyFile;
 pub use link::{Link, LinkStatus, Stop};
 pub use reconnect::Uplink;
 pub use wire::Wire;

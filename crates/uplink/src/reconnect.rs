@@ -10,6 +10,7 @@ use crate::backoff::Backoff;
 use crate::connection::{self, Endpoint};
 use crate::error::UplinkError;
 use crate::feed::Feed;
+use crate::keys::KeyFile;
 use crate::link::{Link, Stop};
 use crate::reduce::Reducer;
 use crate::session::Session;
@@ -30,6 +31,8 @@ pub struct Uplink<'a> {
     pub endpoint: &'a Endpoint,
     /// How we introduce ourselves.
     pub auth: &'a AgentAuth,
+    /// The key that the relay has given us, or will.
+    pub keys: &'a KeyFile,
     /// What is to be sent.
     pub feed: &'a Feed,
     /// Where the state of the connection is noted.
@@ -49,8 +52,16 @@ impl Uplink<'_> {
         let mut told = Vec::new();
         loop {
             let since = Instant::now();
-            let Err(err) = self.connect_and_serve(&reducer, &mut stop).await else {
-                return;
+            let err = match self.connect_and_serve(&reducer, &mut stop).await {
+                Ok(()) => return,
+                Err(UplinkError::Accepted(accepted)) => {
+                    log::info!("The relay at {} has accepted this agent", self.endpoint);
+                    self.keys.set(accepted.key).await;
+                    // Were it to accept us for ever, it would not be without a pause.
+                    sleep(backoff.wait()).await;
+                    continue;
+                }
+                Err(err) => err,
             };
             self.report(&err, &mut told);
             // One that accepts and hangs up at once must not be knocked at without pause.
@@ -81,7 +92,12 @@ impl Uplink<'_> {
     ) -> Result<(), UplinkError> {
         let opened = async {
             let mut socket = connection::open(self.endpoint, &self.link.shortest).await?;
-            let auth = self.wire.auth(self.auth);
+            let introduction = AgentAuth {
+                key: self.keys.key(),
+                adoption: true,
+                ..self.auth.clone()
+            };
+            let auth = self.wire.auth(&introduction);
             let (handshake, engine) =
                 connection::enter(&mut socket, self.wire.namespaces(), auth.as_ref()).await?;
             Ok::<_, UplinkError>((socket, handshake, engine))

@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use cv_flow::{Clock, Window};
 use cv_protocol::{
-    Ack, ClockExchange, ClockSet, Demand, Detections, FrameMeta, NAMESPACE_AGENTS, STALL,
-    Timestamp, event, tutorial::CV2SERVER,
+    Accepted, Ack, ClockExchange, ClockSet, Demand, Detections, FrameMeta, NAMESPACE_AGENTS, STALL,
+    Timestamp, Waiting, event, tutorial::CV2SERVER,
 };
 use futures_util::{Sink, SinkExt as _, Stream, StreamExt as _};
 use serde::{Deserialize, Serialize};
@@ -31,6 +31,9 @@ use super::tutorial;
 use super::wire::Wire;
 use cv_picture::Frame;
 use cv_picture::{ShrinkError, Shrinker};
+
+/// Longest code that is shown, in characters.
+const MAX_CODE: usize = 16;
 
 /// The state of one connection.
 pub struct Session<'a> {
@@ -62,6 +65,8 @@ struct State {
     drawn: Option<Detections>,
     /// When to ping a server that does not ping by itself.
     next_ping: Option<Instant>,
+    /// A person has to accept us first: nothing is sent.
+    waiting: bool,
 }
 
 /// What the writing loop does next.
@@ -91,6 +96,7 @@ impl<'a> Session<'a> {
                 detections_due: true,
                 drawn: None,
                 next_ping: None,
+                waiting: false,
             }),
         }
     }
@@ -183,6 +189,16 @@ impl<'a> Session<'a> {
                     }
                 }
                 event::CLOCK => self.clock_answered(argument),
+                event::WAITING => {
+                    if let Some(waiting) = read::<Waiting>(argument) {
+                        self.wait_for_a_person(&waiting);
+                    }
+                }
+                event::ACCEPTED => {
+                    if let Some(accepted) = read::<Accepted>(argument) {
+                        return Err(UplinkError::Accepted(accepted));
+                    }
+                }
                 event::REFUSED => {
                     #[derive(Deserialize)]
                     struct Reason {
@@ -205,6 +221,29 @@ impl<'a> Session<'a> {
         }
         self.feed.wake();
         Ok(())
+    }
+
+    /// Shows the code to people, and sends nothing until one has accepted us.
+    fn wait_for_a_person(&self, waiting: &Waiting) {
+        let code: String = waiting
+            .code
+            .chars()
+            .filter(char::is_ascii_alphanumeric)
+            .take(MAX_CODE)
+            .collect();
+        log::warn!(
+            "Waiting to be accepted at the relay, code {code}: accept it on the relay's page, or there with: cv-relay agents accept NAME"
+        );
+        let mut state = self.lock();
+        state.waiting = true;
+        // What was sent before is not heard, so nothing of it will be acknowledged.
+        state.window = Window::default();
+        drop(state);
+        self.feed.waits_for(Drop::Offline);
+        self.link.update(|status| {
+            status.connected = false;
+            status.failure = Some(format!("waiting to be accepted there, code {code}"));
+        });
     }
 
     fn acknowledged(&self, seq: u64) {
@@ -292,6 +331,9 @@ impl<'a> Session<'a> {
         {
             state.next_ping = Some(now + interval);
             return Ok(Next::Text(packet::PING.into()));
+        }
+        if state.waiting {
+            return Ok(Next::Wait(now + self.stall));
         }
         let wait = match self.wire {
             Wire::Relay => {

@@ -94,6 +94,7 @@ pub enum Admission {
 #[derive(Debug)]
 pub struct Doors {
     open: Open,
+    one_camera: bool,
     viewer_token: Option<Token>,
     agent_token: Option<Token>,
     access: Option<Arc<Access>>,
@@ -115,6 +116,7 @@ impl Doors {
         };
         Arc::new(Self {
             open: config.open,
+            one_camera: config.one_camera,
             viewer_token: config.viewer_token,
             agent_token: config.agent_token,
             set_up: needs_set_up
@@ -149,6 +151,12 @@ impl Doors {
     #[must_use]
     pub fn asks_agents_for_token(&self) -> bool {
         self.agent_token.is_some()
+    }
+
+    /// Whether agents may come at all.
+    #[must_use]
+    pub fn takes_agents(&self) -> bool {
+        !self.one_camera
     }
 
     /// Recent failures to sign in.
@@ -378,6 +386,27 @@ impl Doors {
         }
     }
 
+    /// Notes in the audit log, if there is one, what somebody has changed.
+    ///
+    /// # Errors
+    ///
+    /// If the database fails.
+    pub async fn note(
+        &self,
+        actor: String,
+        action: &'static str,
+        subject: String,
+    ) -> Result<(), AccessError> {
+        match &self.access {
+            Some(access) => {
+                access
+                    .run(move |store| store.note(&actor, action, &subject))
+                    .await
+            }
+            None => Ok(()),
+        }
+    }
+
     fn missing(&self, offered: &Offered) -> String {
         let wrong = match (&offered.token, &offered.session) {
             (Some(_), _) => "; the token offered is wrong or has expired",
@@ -417,6 +446,9 @@ impl Doors {
     ///
     /// [`Denied`] with the reason; also if it would have to wait and cannot.
     pub fn agent(&self, offered: &Offered, claim: &Claim) -> Result<Admission, Denied> {
+        if self.one_camera {
+            return Err(Denied::forbidden(ONE_CAMERA));
+        }
         let guesses = self.agent_token.is_some() && claim.token.is_some();
         if guesses && !self.snapshot().agents.contains_key(&claim.camera) {
             self.slow(offered)?;
@@ -484,6 +516,9 @@ impl Doors {
     ///
     /// [`Denied`] with the reason.
     pub fn tutorial_agent(&self, offered: &Offered) -> Result<(), Denied> {
+        if self.one_camera {
+            return Err(Denied::forbidden(ONE_CAMERA));
+        }
         match (&self.agent_token, &offered.token) {
             (Some(token), Some(offer)) => {
                 self.slow(offered)?;
@@ -516,6 +551,8 @@ impl Doors {
 fn known<T>(made: Result<T, AccessError>) -> Option<T> {
     made.inspect_err(|err| log::error!("{err}")).ok()
 }
+
+const ONE_CAMERA: &str = "this page shows the camera of its own machine and takes no others";
 
 const BAD_AGENT_TOKEN: &str = "this relay asks agents for a token, and this is not it";
 

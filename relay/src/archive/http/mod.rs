@@ -10,7 +10,7 @@ mod rules;
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
-use axum::http::header;
+use axum::http::{Method, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
@@ -67,13 +67,27 @@ async fn ask_the_doors(
     next: Next,
 ) -> Result<Response, Denied> {
     let grant = doors.view(&offered)?;
-    let only_reads = request.method().is_safe();
+    request
+        .extensions_mut()
+        .insert(Sight(grant.cameras.clone()));
+    if request.method().is_safe() {
+        return Ok(next.run(request).await);
+    }
     let is_the_owner = doors.access().is_none() && offered.at_this_machine();
-    if !only_reads && !is_the_owner {
+    if !is_the_owner {
         doors.administer(&offered)?;
     }
-    request.extensions_mut().insert(Sight(grant.cameras));
-    Ok(next.run(request).await)
+    let action = match *request.method() {
+        Method::DELETE => "recording deleted",
+        Method::PUT => "rules changed",
+        _ => "recording changed",
+    };
+    let path = request.uri().path().to_owned();
+    let response = next.run(request).await;
+    if response.status().is_success() {
+        doors.note(grant.actor(), action, path).await?;
+    }
+    Ok(response)
 }
 
 async fn openapi() -> impl IntoResponse {

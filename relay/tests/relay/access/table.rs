@@ -130,6 +130,15 @@ async fn as_viewer(house: &House, person: &Person, event: &str) -> String {
             let told = tokio::time::timeout(crate::client::QUIET, viewer.event("waiting")).await;
             return if told.is_ok() { "yes" } else { "no" }.into();
         }
+        "play" => (
+            "play",
+            json!({"camera": "front", "from_us": 1, "rate": 1.0}),
+            // There is no archive here; that is told only to those who may play it.
+            "refused",
+        ),
+        "live" => ("live", json!({"camera": "front"}), "frame"),
+        "pause" => ("pause", json!({"camera": "front"}), ""),
+        "seek" => ("seek", json!({"camera": "front", "to_us": 1}), ""),
         "watch" => ("watch", json!({"camera": "front"}), "frame"),
         "unwatch" => ("unwatch", json!({"camera": "front"}), ""),
         "shown" => ("shown", json!({"camera": "front", "seq": 0}), ""),
@@ -276,6 +285,7 @@ fn every_route_has_its_row() {
     let sources = [
         include_str!("../../../src/http/mod.rs"),
         include_str!("../../../src/http/access/mod.rs"),
+        include_str!("../../../src/archive/http/mod.rs"),
     ];
     let rows = rows();
     let described = |path: &str| {
