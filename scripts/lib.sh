@@ -34,28 +34,16 @@ need_command() {
     command -v "$1" >/dev/null || need_packages "${@:2}"
 }
 
-# need_cargo_deny: builds cargo-deny once and keeps it in the cache, where CI finds it again
-need_cargo_deny() {
-    local version=0.20.2
+# need_cargo_tool NAME VERSION: builds a cargo subcommand once and keeps it in the cache, where CI finds it again
+need_cargo_tool() {
     PATH=$cache/tools/bin:$PATH
-    command -v cargo-deny >/dev/null && return
-    say "building cargo-deny $version (once)"
-    # Unoptimised, because its release profile (fat LTO, one unit) costs far more time than its runs here need; and not in
-    # the shared target directory, which would keep everything that this build leaves behind.
+    command -v "$1" >/dev/null && return
+    say "building $1 $2 (once)"
+    # Unoptimised, because a release profile (cargo-deny's has fat LTO and one unit) costs far more time than the runs here
+    # need; and not in the shared target directory, which would keep everything that this build leaves behind.
     env -u CARGO_TARGET_DIR CARGO_PROFILE_RELEASE_OPT_LEVEL=0 CARGO_PROFILE_RELEASE_LTO=off \
         CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 \
-        cargo install --quiet --locked --root "$cache/tools" --version "$version" cargo-deny
-}
-
-# need_cargo_fuzz: the same for cargo-fuzz
-need_cargo_fuzz() {
-    local version=0.13.2
-    PATH=$cache/tools/bin:$PATH
-    command -v cargo-fuzz >/dev/null && return
-    say "building cargo-fuzz $version (once)"
-    env -u CARGO_TARGET_DIR CARGO_PROFILE_RELEASE_OPT_LEVEL=0 CARGO_PROFILE_RELEASE_LTO=off \
-        CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 \
-        cargo install --quiet --locked --root "$cache/tools" --version "$version" cargo-fuzz
+        cargo install --quiet --locked --root "$cache/tools" --version "$2" "$1"
 }
 
 # Makes cargo build this checkout's own programs even if another checkout was built in the same target directory before:
